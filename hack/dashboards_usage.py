@@ -88,6 +88,12 @@ COST = Dashboard(
             "currencyUSD",
         ),
         Panel(
+            "Models in use",
+            "ClaudeDeployments that use a model, by its lifecycle state; subagents and graders count too.",
+            ((f"count by (model, state) (claude_operator_model_in_use{{{ONE}}})", "{{model}} {{state}}"),),
+            "short",
+        ),
+        Panel(
             "Answers without a price",
             "A second. `no_price`: the model is in no price list. `priority_tier`: the price is in a contract.",
             ((rate(f"{EACH}, model, reason", "claude_gateway_unpriced_total"), f"{WHO} {{{{model}}}} {{{{reason}}}}"),),

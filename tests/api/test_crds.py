@@ -173,10 +173,13 @@ def test_names_columns_and_status() -> None:
         "cer": "ClaudeEvalRun",
         "clm": "ClaudeModel",
         "cor": "ClaudeOrganization",
+        "csg": "ClaudeSignature",
+        "ccl": "ClaudeChecklist",
     }
     assert {name for name, spec in found.items() if spec["scope"] == "Cluster"} == {
         "ClaudeModel",
         "ClaudeOrganization",
+        "ClaudeChecklist",
     }
     for spec in found.values():
         assert spec["names"]["categories"] == ["claude"]

@@ -107,7 +107,7 @@ def token_of(admin: Client, name: str, namespace: str) -> str:
 def chart_role(helm: Path) -> list[dict[str, object]]:
     """The ClusterRole that the chart gives to the operator, as helm renders it."""
     found = [one for one in rendered(helm, "claude-system") if one["kind"] == "ClusterRole"]
-    return [one for one in found if not one["metadata"]["name"].endswith(("-view", "-edit"))]
+    return [one for one in found if not one["metadata"]["name"].endswith(("-view", "-edit", "-sign"))]
 
 
 def account(server: ApiServer, helm: Path, namespace: str, folder: Path) -> tuple[Path, str]:

@@ -64,7 +64,7 @@ def test_what_serves_and_what_grades_is_found_with_the_clusters_own_dates(
     uses = {(one["kind"], one["where"], one["modelID"]): one for one in facts["uses"]}
     serving, grading = (
         uses[kind, where, model]
-        for kind, where in (("ClaudeDeployment", "request"), ("ClaudeEvalSet", "grader default"))
+        for kind, where in (("ClaudeDeployment", "request"), ("ClaudeEvalSet", "judge default"))
     )
     assert serving["revisions"] == [{"role": "stable", "revision": stable}]
     assert (

@@ -136,7 +136,13 @@ def test_operator_knows_its_own_image(template: Template) -> None:
         env = {entry["name"]: entry.get("value") for entry in container["env"]}
         assert container["image"] == env["OPERATOR_IMAGE"] == image
         assert {"POD_NAME", "POD_NAMESPACE", "IMAGE_PULL_POLICY"} <= env.keys()
-        assert container["args"] == ["operator", "--lease=claude-operator", "--network-policies", *PORTS]
+        assert container["args"] == [
+            "operator",
+            "--lease=claude-operator",
+            "--network-policies",
+            *PORTS,
+            "--signatures-held",
+        ]
 
 
 def test_operator_knows_where_prometheus_is(template: Template) -> None:
@@ -179,7 +185,16 @@ def args(objects: Objects) -> list[str]:
     ],
 )
 def test_values_become_options(template: Template, values: str, expected: list[str]) -> None:
-    assert args(template(values)) == ["operator", "--lease=claude-operator", *expected]
+    found = args(template(values))
+    assert [word for word in found if word != "--signatures-held"] == ["operator", "--lease=claude-operator", *expected]
+
+
+def test_signatures_count_where_admission_holds_their_authors(template: Template) -> None:
+    for values, held in (("", True), ("signatures: {enabled: false}", False), ("crds: {install: false}", False)):
+        objects = template(values)
+        names = [item["metadata"]["name"] for item in objects if item["kind"] == "ValidatingAdmissionPolicy"]
+        assert ("--signatures-held" in args(objects)) is held
+        assert ("claude-operator-signatures" in names) is held
 
 
 def test_prices_need_not_exist_for_the_operator_to_start(template: Template) -> None:

@@ -21,6 +21,7 @@ RBAC = "rbac.authorization.k8s.io"
 USED: Verbs = {
     (GROUP, "claudedeployments"): READ,
     (GROUP, "claudedeployments/status"): {"patch"},
+    (GROUP, "claudesignatures"): {"list"},
     (GROUP, "clauderevisions"): READ | {"create", "patch", "delete"},
     (GROUP, "clauderevisions/status"): {"patch"},
     (GROUP, "claudeevalsets"): READ,
@@ -52,6 +53,7 @@ ORGANIZATIONS: Verbs = {
     (GROUP, "claudeorganizations/status"): {"patch"},
     (GROUP, "claudeorganizations/finalizers"): {"update"},
 }
+CHECKLISTS: Verbs = {(GROUP, "claudechecklists"): {"list"}}
 # The same for the Roles that it makes: nobody may grant what they do not have. The operator uses each of these too.
 HANDED_ON: Verbs = {
     ("", "configmaps"): READ | {"patch"},
@@ -101,7 +103,7 @@ def test_nothing_is_granted_only_to_be_handed_on() -> None:
 
 def test_cluster_role_grants_what_is_needed_and_no_more(template: Template) -> None:
     rules = role(template(), "ClusterRole", "claude-operator")
-    assert granted(rules) == union(NAMESPACED, MODELS, ORGANIZATIONS)
+    assert granted(rules) == union(NAMESPACED, MODELS, ORGANIZATIONS, CHECKLISTS)
     assert not [rule for rule in rules if "*" in str(rule)]
 
 
@@ -144,6 +146,14 @@ def test_elsewhere_it_reads_where_the_api_server_is_if_it_may(template: Template
     assert elsewhere[1]["roleRef"]["name"] == elsewhere[0]["metadata"]["name"]
     without = template("rbac: {apiServerAddresses: false}")
     assert not [item for item in without if item["metadata"].get("namespace") == "default"]
+
+
+def test_signing_is_a_right_of_its_own(template: Template) -> None:
+    objects = template()
+    assert granted(role(objects, "ClusterRole", "claude-operator-sign")) == {
+        (GROUP, "claudesignatures"): {"create", "delete"}
+    }
+    assert (GROUP, "claudesignatures") not in granted(role(objects, "ClusterRole", "claude-operator-edit"))
 
 
 def test_people_get_no_more_than_the_kinds(template: Template) -> None:

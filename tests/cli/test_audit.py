@@ -22,6 +22,7 @@ from claude_operator.cli.commands.audit import scope_of
 from claude_operator.cli.kubectl import Kubectl, KubectlError
 from claude_operator.cli.terminal import Terminal
 from claude_operator.cli.view.audit import audit_facts, audit_rows, audit_view
+from claude_operator.cli.view.paint import to_text
 from claude_operator.core.audit.console import Export, read_export
 from claude_operator.core.audit.report import Audit, audit, limit_of
 from claude_operator.core.audit.uses import serving
@@ -226,6 +227,22 @@ def test_without_organizations_keys_are_still_told_apart_by_their_ids() -> None:
         result, _ = audited({CLD: objects, COR: KubectlError("no such kind", "NotFound")}, *files, where=where)
         keys = {one.use.key: (one.use.where, one.use.held_by) for one in result.keys}
         assert keys == {"ours": ("cluster", ("shop/support",)), "theirs": (outside, ())}
+
+
+def test_a_platform_with_dates_of_its_own_is_unknown_until_the_clusters_model_says_them() -> None:
+    spec = {"upstream": {"platform": "Bedrock"}}
+    there = deployment("there", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", spec=spec)
+    objects: dict[str, list[Object] | KubectlError] = {CLD: [deployment("here", SONNET), there]}
+    states = {one.use.name: (one.model_id, one.state.lifecycle) for one in audited(objects)[0].uses}
+    assert states == {"here": (SONNET, "Deprecated"), "there": (SONNET, "Unknown")}
+    result, found = audited(objects)
+    assert (result.states["Deprecated"], result.states["Unknown"]) == (1, 1)
+    shown = to_text(audit_view(audit_facts(result, scope_of(found, [], with_cluster=True))))
+    assert "its lifecycle on Amazon Bedrock is unknown" in shown
+    own = {"id": SONNET, "platforms": {"Bedrock": {"deprecatedAt": "2026-06-01", "retiresAt": "2027-06-01"}}}
+    objects[CLM] = [{"spec": own}]
+    states = {one.use.name: (one.model_id, one.state.lifecycle) for one in audited(objects)[0].uses}
+    assert states["there"] == (SONNET, "Deprecated")
 
 
 def test_a_person_may_say_which_keys_are_the_clusters() -> None:

@@ -120,6 +120,19 @@ def test_what_the_operator_keeps_is_read_and_nothing_else() -> None:
         assert why in blind.blind
 
 
+def test_figures_that_have_not_changed_for_an_hour_tell_since_when() -> None:
+    question = Question("deployment", first_day(None, NOON), NOON)
+    for minutes, told in ((60, False), (61, True), (-90, False)):
+        at = (NOON - dt.timedelta(minutes=minutes)).isoformat()
+        one = used_of(deployment(gateways="1 of 1", at=at), config_map(encode(Usages(spend(1)))))
+        said = [note for note in cost_facts([one], question)["notes"] if "the operator is away" in note]
+        assert bool(said) == told
+    assert used_of(deployment(at="noon"), None).read_at is None
+    late = used_of(deployment(at="2026-11-30T10:00:00Z"), config_map(encode(Usages(spend(1)))))
+    notes = cost_facts([late], question)["notes"]
+    assert [one for one in notes if one.startswith("shop/support: as of 2026-11-30 10:00 UTC; since then")]
+
+
 class Stored(Kubectl):
     """A cluster with one ClaudeDeployment and its record."""
 

@@ -7,6 +7,7 @@ from tests.clients import packages
 from tests.clients.conftest import installed
 from tests.clients.stage import CLIENT_KEY, REVISIONS, TEXT, TODAY, UPSTREAM_KEY, Ran, Stage
 
+from claude_operator.simulator.lives import Lives
 from claude_operator.simulator.models import list_models
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]  # the first run installs
@@ -68,7 +69,7 @@ def test_tokens_are_counted_with_the_prompt_of_the_revision(ran: Ran) -> None:
 
 
 def test_models_have_every_key_that_the_types_declare(ran: Ran) -> None:
-    expected = [model["id"] for model in list_models({"limit": "1000"}, [], TODAY)["data"]]
+    expected = [model["id"] for model in list_models({"limit": "1000"}, [], Lives([], 0.0).at(0.0), TODAY)["data"]]
     assert ran.document["models"] == {"ids": expected, "absent": []}
     assert ran.document["model"] == {"id": "claude-opus-5-5", "lifecycle": "active", "thinks": True}
 

@@ -466,7 +466,8 @@ def test_columns_tell_what_is_going_on(quiet: None, namespace: str) -> None:
             "stableRevision": "support-5f6d8c1a2b",
             "canaryRevision": "support-7b9e21c3d4",
             "step": {"index": 2, "action": "bake", "weight": 10.29, "startedAt": "2026-11-24T01:00:00.000Z"},
-            "model": {"id": "claude-opus-5-5", "lifecycle": "Active"},
+            "model": {"id": "claude-opus-5-5", "lifecycle": "Legacy"},
+            "migration": {"from": ["claude-opus-5-5"], "to": "claude-opus-6", "state": "InProgress"},
             "conditions": [
                 condition | {"type": "Ready", "status": "True", "reason": "Serving"},
                 condition | {"type": "Promoted", "status": "Unknown", "reason": "WaitingForEvidence"},
@@ -483,7 +484,8 @@ def test_columns_tell_what_is_going_on(quiet: None, namespace: str) -> None:
         "WEIGHT": "10.29",
         "READY": "True",
         "REASON": "WaitingForEvidence",
-        "MODELSTATE": "Active",
+        "MODELSTATE": "Legacy",
+        "MIGRATESTO": "claude-opus-6",
     }
     wide = kubectl("get", "cld", "support", "-o", "wide", namespace=namespace)
     assert {"HEALTH", "URL", "MESSAGE"} <= set(wide.split())

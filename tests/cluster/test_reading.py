@@ -16,7 +16,7 @@ from tests.cluster.traffic import Traffic
 
 pytestmark = pytest.mark.usefixtures("operator")
 
-COLUMNS = ["NAME", "MODEL", "STABLE", "CANARY", "WEIGHT", "READY", "REASON", "MODELSTATE", "AGE"]
+COLUMNS = ["NAME", "MODEL", "STABLE", "CANARY", "WEIGHT", "READY", "REASON", "MODELSTATE", "MIGRATESTO", "AGE"]
 STEPS = [
     {"setWeight": 10},
     {"bake": {"minDuration": "4s", "minRequests": 10}},
@@ -64,7 +64,7 @@ def test_a_rollout_reads_well(namespace: str) -> None:
     shown = columns(namespace)
     assert list(shown) == COLUMNS
     assert shown.pop("AGE")
-    quiet = {"NAME": "app", "MODEL": "claude-haiku-5-5", "READY": "True", "MODELSTATE": "Active"}
+    quiet = {"NAME": "app", "MODEL": "claude-haiku-5-5", "READY": "True", "MODELSTATE": "Active", "MIGRATESTO": ""}
     assert shown == quiet | {"STABLE": first, "CANARY": "", "WEIGHT": "", "REASON": "Promoted"}
 
     seen: list[dict[str, str]] = []

@@ -15,6 +15,7 @@ from demo.story import CHAPTERS, flagged_model, tidy
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalSetSpec
 from claude_operator.core.catalogue.lifecycle import lifecycle_of
+from claude_operator.core.catalogue.table import find
 from claude_operator.core.evals.checks import Context, Subject, grade
 from claude_operator.core.evals.contents import Contents, item_keys
 from claude_operator.core.evals.gate import judge_run
@@ -24,7 +25,6 @@ from claude_operator.core.judge.assessment import unsupported
 from claude_operator.core.spec.revision import content, name
 from claude_operator.core.spec.validate import problems
 from claude_operator.simulator.answers import reply_to
-from claude_operator.simulator.models import find
 from claude_operator.simulator.profile import Compiled, compile_scenario
 from claude_operator.simulator.request import Request
 from claude_operator.simulator.scenario import parse

@@ -117,7 +117,7 @@ async def test_some_calls_never_fail_for_it(gateway: Gateway, headers: dict[str,
 async def test_a_process_that_is_not_named_fails_none(gateway: Gateway) -> None:
     gateway.serve(generation=2, drill=msgspec.structs.replace(fault(gateway), allowed={"another": 5}))
     assert await statuses(gateway, 5) == [200] * 5
-    assert await note(gateway) == DrillNote(DRILL)
+    assert await note(gateway) == DrillNote(DRILL, DRILL)
 
 
 async def test_its_share_is_drawn(gateway: Gateway) -> None:
@@ -135,7 +135,7 @@ async def test_it_ends_by_itself_in_time_and_does_not_begin_again(gateway: Gatew
     now += 31.0
     assert await statuses(gateway, 2) == [200] * 2
     gateway.serve(generation=3)
-    assert await note(gateway) == DrillNote()
+    assert await note(gateway) == DrillNote("", DRILL, 1, 31.0)
     gateway.serve(generation=4, drill=fault(gateway, seconds=30.0))
     assert await statuses(gateway, 2) == [200] * 2
 

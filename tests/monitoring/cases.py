@@ -97,6 +97,19 @@ def _cost_gap(alert: str, window: str, minutes: int) -> Case:
     return Case(alert, series, firing=firing, why="also while the leader changes")
 
 
+def _organization(alert: str, type_: str, waits: int) -> list[Case]:
+    """A condition is not True for ten minutes longer than the alert waits; then it is, and another leader tells so."""
+    name = f'claude_organization_condition{{name="acme",type="{type_}",pod='
+    lasts, labels = 2 * (waits + 10), {"name": "acme"}
+    series = {f'{name}"a"}}': f"1x20 0x{lasts} stale", f'{name}"b"}}': f"_x{20 + lasts + 4} 1x20"}
+    during, beside = (f"{waits + 12}m", f"{waits + 19}m"), ("9m", f"{waits + 8}m", f"{waits + 25}m")
+    other = {'claude_organization_condition{name="acme",type="KeyAccepted",pod="a"}': "0x400"}
+    return [
+        Case(alert, series, firing=during, silent=beside, labels=labels),
+        Case(alert, other, silent=during, labels=labels, why="not for another condition"),
+    ]
+
+
 def _share(alert: str, outcome: str, bad: int, tolerated: int) -> list[Case]:
     """Of 60 requests in half a minute so many are bad from the 20th minute to the 60th."""
     counter = f'claude_gateway_requests_total{{{WHO},arm="stable",outcome='
@@ -259,6 +272,8 @@ CASES = [
     ),
     Case("ClaudeModelRetires", _model(30), firing=("10m", "60m"), silent=("4m",), labels=_MODEL),
     Case("ClaudeModelRetires", _model(31), silent=("10m", "60m"), why="not before"),
+    Case("ClaudeModelRetiresSoon", _model(7), firing=("10m", "60m"), silent=("4m",), labels=_MODEL),
+    Case("ClaudeModelRetiresSoon", _model(8), silent=("10m", "60m"), why="not before"),
     *_condition("ClaudeModelRetired", "ModelCurrent", "False", "Retired", 5, "Legacy"),
     Case(
         "ClaudeTrafficUnpriced",
@@ -289,6 +304,8 @@ CASES = [
         firing=("82m", "95m"),
         silent=("19m", "79m", "105m"),
     ),
+    *_organization("ClaudeOrganizationNotReady", "Ready", 60),
+    *_organization("ClaudeOrganizationOverBudget", "WithinCost", 15),
     Case(
         "ClaudeOperatorWithoutLeader",
         {_LEADER: "1x20 0x20 1x40"},

@@ -88,10 +88,10 @@ class Pod:
     def note(self, now: dt.datetime) -> DrillNote:
         """What it says of the drill in its config."""
         drill = self.config.drill if self.config else msgspec.UNSET
-        if not drill:
-            return DrillNote()
-        _, failed, first = self.drills.get(drill.id, (now, 0, None))
-        return DrillNote(drill.id, failed, (now - first).total_seconds() if first else None)
+        serves = drill.id if drill else ""
+        last = serves or next(reversed(self.drills), "")
+        _, failed, first = self.drills.get(last, (now, 0, None))
+        return DrillNote(serves, last, failed, (now - first).total_seconds() if first else None)
 
     def may_fail(self, now: dt.datetime) -> int:
         """Requests that its drill still lets it fail."""

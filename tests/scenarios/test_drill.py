@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import datetime as dt
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -12,8 +13,11 @@ from tests.scenarios.world import QUICK, UNPROVEN, Rates, World
 
 from claude_operator.api.drill import MOST_REQUESTS, DrillStatus
 
-REPORTING = {"drill", "handled", "gateway", "conditions", "readings", "seenAt"}
-"""Fields of status that a drill may change: those that say that there was one, and which config is live."""
+REPORTING = {"checklist", "drill", "handled", "gateway", "conditions", "readings", "seenAt"}
+"""Fields of status that a drill may change: those that say that there was one, and which config is live.
+
+The checklist has an item that asks how long ago the last drill was.
+"""
 
 
 @cache
@@ -327,3 +331,71 @@ def test_a_rehearsal_leaves_no_trace_but_its_result() -> None:
     world.run(30)
     changed = {key for key in before.keys() | world.status.keys() if before.get(key) != world.status.get(key)}
     assert changed <= REPORTING, changed
+
+
+def interventions() -> dict[str, Callable[[World], None]]:
+    """What may come between a drill's passes."""
+
+    def set_clock(world: World) -> None:
+        world.clock.skew = 7200.0
+        world.wake()
+
+    return {
+        "another leader": World.restart_operator,
+        "a new spec": lambda world: world.say("Be brief."),
+        "a pause": lambda world: world.edit(paused=True),
+        "a lost status": World.lose_status,
+        "a lost config": World.delete_config,
+        "a lost pod": World.restart_pod,
+        "a lost revision": lambda world: world.delete_revision(world.parsed.stable_revision or ""),
+        "a clock": set_clock,
+        "no traffic": lambda world: setattr(world, "traffic", 0.0),
+        "a spec that is refused": lambda world: world.edit(request={"model": "claude-opus-5-5", "max_tokens": -1}),
+        "a Secret that is gone": World.drop_secret,
+        "a pod that is silent": lambda world: setattr(world.pods[0], "silent", True),
+    }
+
+
+@pytest.mark.parametrize(("mode", "number"), [("live", 1), ("live", 3), ("live", 5), ("rehearsal", 3)])
+@pytest.mark.parametrize("what", interventions())
+def test_whatever_intervenes_it_ends_and_keeps_its_bound(what: str, mode: str, number: int) -> None:
+    world = served(traffic=20.0)
+    ask(world, mode)
+    for _ in range(number):
+        world.step()
+    interventions()[what](world)
+    world.run(800)
+    hurt = failed(world) if mode == "live" else 0
+    assert hurt <= MOST_REQUESTS
+    assert world.config is not None
+    assert not world.config.drill
+    drill = world.parsed.drill
+    assert drill is None or drill.running is None, world.transcript()
+    if drill is not None and mode == "live" and what != "a lost status":
+        told = max(drill.requests_hurt or 0, drill.aborted.requests_hurt if drill.aborted else 0)
+        assert hurt <= told <= MOST_REQUESTS, world.transcript()
+    world.until(lambda w: w.config is not None and not w.config.drill)
+
+
+def test_a_forged_status_fails_no_more_than_a_drill_may() -> None:
+    world = served()
+    ask(world)
+    world.until(lambda w: bool(w.parsed.drill and w.parsed.drill.running))
+    forged = copy.deepcopy(world.status)
+    forged["drill"]["running"]["allowed"] = {f"boot-{pod.boot}": 900 for pod in world.pods}
+    forged["drill"]["running"]["weight"] = 10_000
+    world.kube.put({**world.owner, "status": forged})
+    world.wake()
+    world.run(120)
+    assert failed(world) <= MOST_REQUESTS
+    assert "dropped: drill" in notes(world, "StatusNotTrusted")[0]
+
+
+def test_a_second_one_waits_for_nobody_to_ask_again() -> None:
+    world = served()
+    ask(world)
+    world.run(1)
+    ask(world)
+    world.run(60)
+    assert drill_of(world).number == 1
+    assert "is under way" in notes(world, "AnnotationIgnored")[0]

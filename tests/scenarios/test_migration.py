@@ -271,6 +271,20 @@ def the_off_switch_after_the_promotion() -> World:
 
 
 @scenario
+def the_off_switch_after_the_retirement() -> World:
+    """The model that the spec asks for again answers nobody: what serves goes on."""
+    world = on_trial(strategy=strategy(rollbackWindow={"duration": "1h"}))
+    world.settle()
+    ages(world, "Retired", **RETIRED)
+    world.edit("switches migrate off", lifecycle={})
+    world.run(60)
+    look(world)
+    world.edit("writes the new model", request=request(NEW))
+    world.run(30)
+    return world
+
+
+@scenario
 def a_person_steers_it() -> World:
     world = on_trial()
     world.edit("pauses", paused=True)

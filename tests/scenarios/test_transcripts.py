@@ -581,6 +581,24 @@ def a_model_is_deprecated_and_another_rejected() -> World:
 
 
 @scenario
+def a_model_retires_and_does_not_come_back() -> World:
+    world = served()
+    end = dt.date(2026, 11, 27)
+    world.models = {
+        "claude-opus-5-5": Model("claude-opus-5-5", line="opus", deprecated=dt.date(2026, 11, 24), retires=end),
+    }
+    world.user("the catalogue says that claude-opus-5-5 retires in three days")
+    world.run(2 * 86_400)
+    request = world.owner["spec"]["request"]
+    world.edit("asks for claude-sonnet-5-5", request=request | {"model": "claude-sonnet-5-5"})
+    world.settle()
+    world.run(86_400)
+    world.edit("goes back to claude-opus-5-5", request=request)
+    world.run(600)
+    return world
+
+
+@scenario
 def a_missing_secret_appears() -> World:
     world = World()
     world.drop_secret()

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.shell.rig import NAME, SPACE, START, Rig, on_trial, serving
 
 from claude_operator.api.budgets import BudgetStatus
-from claude_operator.api.served import ModelStatus
+from claude_operator.api.served import ModelInUse
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.shell.keys import DEPLOYMENT, Key
 from claude_operator.shell.metrics import Metrics
@@ -28,6 +28,7 @@ LABELS = (
     "percentile",
     "max",
     "model",
+    "state",
 )
 
 
@@ -136,10 +137,15 @@ def test_budgets_of_one_metric_are_told_apart() -> None:
 @pytest.mark.parametrize(("date", "known"), [("2027-02-01", True), (None, False), ("soon", False)])
 def test_when_a_model_is_switched_off(date: str | None, known: bool) -> None:
     metrics = Metrics()
-    status = DeploymentStatus(model=ModelStatus(id="claude-x", lifecycle="Deprecated", retires_at=date))
+    judge = ModelInUse(id="claude-y", lifecycle="Active", where=["judge default"])
+    status = DeploymentStatus(models=[ModelInUse(id="claude-x", lifecycle="Deprecated", retires_at=date), judge])
     metrics.deployments.show(Key(DEPLOYMENT, "shop", "support"), status)
     key = ("model_retirement_timestamp_seconds", "shop", "support", "claude-x")
     end = dt.datetime(2027, 2, 1, tzinfo=dt.UTC).timestamp()
-    assert shown(metrics) == ({key: end} if known else {})
+    used = {
+        ("model_in_use", "shop", "support", "claude-x", "Deprecated"): 1.0,
+        ("model_in_use", "shop", "support", "claude-y", "Active"): 1.0,
+    }
+    assert shown(metrics) == used | ({key: end} if known else {})
     metrics.deployments.clear()
     assert shown(metrics) == {}

@@ -56,6 +56,19 @@ async def test_one_that_was_deleted_or_changed_is_mended() -> None:
     assert kube.take("ClaudeModel", second, "")["spec"] == wanted["spec"]
 
 
+async def test_dates_of_a_platform_that_a_person_added_to_a_model_of_the_catalogue_are_kept_and_told() -> None:
+    kube = FakeKube()
+    models = book(kube)
+    await models.refresh()
+    stored = kube.take("ClaudeModel", "claude-sonnet-4-5-20250929", "")
+    kube.put({**stored, "spec": {**stored["spec"], "platforms": {"Bedrock": {"retiresAt": "2027-04-01"}}}})
+    kube.writes.clear()
+    assert await models.refresh() is True
+    assert [verb for verb, _, _ in kube.writes] == ["patch status"]
+    told = kube.take("ClaudeModel", "claude-sonnet-4-5-20250929", "")["status"]["platforms"]
+    assert (told["Bedrock"], told["Google"]) == ("Deprecated", "Unknown")
+
+
 async def test_a_model_of_a_persons_own_is_read_told_and_never_written_over() -> None:
     kube = FakeKube()
     kube.put(mine(id="claude-ours", aliases=["ours"]))

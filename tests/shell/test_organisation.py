@@ -6,7 +6,7 @@ import asyncio
 import base64
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.render import NetworkRules, Site
 from claude_operator.core.spec.policy import OPEN, Policy
 from claude_operator.kube.client import KubeError
+from claude_operator.shell.events import Recorder
 from claude_operator.shell.keyring import Keyring
 from claude_operator.shell.organisation import Organizations, Place
 from claude_operator.shell.organisation_metrics import OrganizationMetrics
@@ -72,6 +73,7 @@ class Rig:
             models=dict,
             clock=self.clock,
             metrics=OrganizationMetrics(self.registry),
+            recorder=Recorder(kube, instance="a", clock=self.clock),
         )
 
     def put(self, **spec: Any) -> None:
@@ -277,6 +279,24 @@ async def test_who_is_concerned_by_a_budget_is_woken_when_that_changes(rig: Rig)
     rig.put()
     await rig.organizations.look()
     assert (rig.organizations.limits.of("uid-of-support"), len(woken)) == (None, 3)
+
+
+async def test_the_spent_budget_is_told_once_by_an_event_though_another_replica_leads(rig: Rig) -> None:
+    def events() -> list[tuple[str, str]]:
+        found = [one for (kind, _, _), one in rig.kube.objects.items() if kind == "Event"]
+        return [(one["reason"], one["regarding"]["name"]) for one in found]
+
+    rig.put(budget={"monthlyUSD": "15"})
+    await rig.organizations.look()
+    assert events() == [("CostNearBudget", "acme")]
+    other = replace(rig, registry=CollectorRegistry())
+    rig.clock.moment += dt.timedelta(minutes=20)
+    await other.organizations.look()
+    assert len(events()) == 1
+    other.reading = replace(READING, cost={DAY: 15.0})
+    rig.clock.moment += dt.timedelta(minutes=20)
+    await other.organizations.look()
+    assert sorted(events()) == [("CostNearBudget", "acme"), ("CostOverBudget", "acme")]
 
 
 async def test_who_leads_no_longer_has_no_series(rig: Rig) -> None:

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from claude_operator.api.base import DURATION_PATTERN, MONEY_PATTERN
+from claude_operator.api.checklist import HASH_PATTERN, ITEM_PATTERN
+from claude_operator.api.checklist_rules import CHECKLIST_RULES
 from claude_operator.api.lifecycle import MODEL_ID_PATTERN, PLATFORMS
 from claude_operator.api.live import SHARE_PATTERN
 from claude_operator.api.organisation import API_KEY_ID_PATTERN, MONTHLY_USD_PATTERN, QUANTITY_PATTERN
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One entry of `x-kubernetes-validations`. `field` is the path below `self` that the error names."""
-
-    rule: str
-    message: str
-    field: str | None = None
-    reason: str | None = None
-
-    def to_dict(self) -> dict[str, str]:
-        """The rule as the schema holds it."""
-        entry = {"rule": self.rule, "message": self.message}
-        if self.field:
-            entry["fieldPath"] = self.field
-        if self.reason:
-            entry["reason"] = self.reason
-        return entry
+from claude_operator.api.rule import Rule as Rule
 
 
 def quote(text: str) -> str:
@@ -51,6 +34,8 @@ PATTERNS = {
     API_KEY_ID_PATTERN: "is not the id of an API key: write it as the Console shows it, such as apikey_01Rj2N8SVvo6",
     MONTHLY_USD_PATTERN: 'is not an amount: write US dollars as text, for example "2000" or "0.50"',
     QUANTITY_PATTERN: "is not a size: write a number and Mi, Gi or Ti, for example 1Gi",
+    ITEM_PATTERN: "is not an item: write small letters, digits and -, for example no-personal-data",
+    HASH_PATTERN: "is not a hash: write sha256: and 64 hex digits, as `kubectl claude checklist NAME sign ITEM` does",
     MODEL_ID_PATTERN: "is not a model id: write it as requests name it, for example claude-sonnet-5-5",
     SHARE_PATTERN: "is not a share: write a number above 0 and up to 1 as text, for example '0.01'",
     MONEY_PATTERN: "is not an amount: write US dollars above 0 as text, for example '2000' or '0.50'",
@@ -241,6 +226,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
             field=".authorization_token",
         ),
     ),
+    **CHECKLIST_RULES,
     "Step": (
         Rule(
             "[has(self.setWeight), has(self.pause), has(self.bake)].filter(x, x).size() == 1",

@@ -28,6 +28,7 @@ class Type(StrEnum):
     WITHIN_COST = "WithinCost"
     WITHIN_BUDGET = "WithinBudget"
     CACHE_EFFECTIVE = "CacheEffective"
+    CHECKLIST_PASSED = "ChecklistPassed"
 
 
 class Reason(StrEnum):
@@ -137,6 +138,11 @@ class Reason(StrEnum):
     WARM = "Warm"
     COLD = "Cold"  # less than 70 % of what could be read from the prompt cache is
     NOT_CACHED = "NotCached"  # requests have no cache_control
+    # ChecklistPassed
+    ITEMS_PASSED = "ItemsPassed"  # every item has passed, is signed or does not apply
+    CHECKLIST_OPEN = "ChecklistOpen"  # an item has failed or is not signed; with mode Enforce it holds
+    CHECKLIST_UNKNOWN = "ChecklistUnknown"  # none has failed, and some are not known
+    CHECKLIST_OFF = "ChecklistOff"  # nothing is checked
     # Ready
     SERVING = "Serving"
     NO_REVISION = "NoRevision"  # no revision serves yet
@@ -175,7 +181,6 @@ class Reason(StrEnum):
     DRILL_ABORTED = "DrillAborted"  # it ended without a result
     DRILL_SKIPPED = "DrillSkipped"  # a scheduled drill could not begin within an hour
     MODEL_RETIRES = "ModelRetires"  # a model in use is switched off in 60, 30, 14, 7, 3 or 1 days
-    LIFECYCLE_DISPUTED = "LifecycleDisputed"  # the Models API tells of a model what the catalogue does not
     MIGRATION_STARTED = "MigrationStarted"  # spec.lifecycle.migrate rolls the spec out with another model
     MIGRATION_STOPPED = "MigrationStopped"  # it would, and something has to be changed before
 

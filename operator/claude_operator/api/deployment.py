@@ -10,6 +10,7 @@ from pydantic.config import JsonDict
 from claude_operator.api.analysis import Analysis, PercentText
 from claude_operator.api.base import ApiModel, Duration, EnvName, ObjectName, WireModel, list_map
 from claude_operator.api.budgets import Budget
+from claude_operator.api.checklist import Checklist
 from claude_operator.api.drill import Drill
 from claude_operator.api.gateway import Merge, Unit, Unsupported
 from claude_operator.api.lifecycle import PLATFORM_WORDS, LifecyclePolicy, Platform
@@ -380,6 +381,7 @@ class DeploymentSpec(ApiModel):
     budget: MonthlyBudget | None = Field(default=None, description=MonthlyBudget.__doc__)
     drill: Drill | None = Field(default=None, description=f"{Drill.__doc__} Left out: no schedule.")
     lifecycle: LifecyclePolicy = Field(default=LifecyclePolicy(), description=LifecyclePolicy.__doc__)
+    checklist: Checklist | None = Field(default=None, description=f"{Checklist.__doc__} Left out: see mode.")
     paused: bool = Field(default=False, description="Freezes a rollout where it is. A rollback still happens.")
     revision_history_limit: Annotated[int, Field(ge=0, le=100)] = Field(
         default=10,

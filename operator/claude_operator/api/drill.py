@@ -10,13 +10,26 @@ from claude_operator.api import moments
 from claude_operator.api.base import ApiModel, Duration, StatusModel
 from claude_operator.api.judgement import Judgement
 
-__all__ = ["MOST_REQUESTS", "AbortedDrill", "Drill", "DrillMode", "DrillStatus", "RunningDrill"]
+__all__ = [
+    "LARGEST_WEIGHT",
+    "MOST_MADE_UP",
+    "MOST_REQUESTS",
+    "AbortedDrill",
+    "Drill",
+    "DrillMode",
+    "DrillStatus",
+    "RunningDrill",
+]
 
 Moment = moments.Moment
 DrillMode = Literal["Live", "Rehearsal"]
 
 MOST_REQUESTS = 5
 """Live requests that a drill fails at most, over all gateway pods."""
+MOST_MADE_UP = 20
+"""Made-up requests that each gateway process fails in a rehearsal at most."""
+LARGEST_WEIGHT = 10.0
+"""Percent of requests that fail at most."""
 
 
 class Drill(ApiModel):
@@ -33,7 +46,7 @@ class Drill(ApiModel):
         description="Of scheduled drills. Live: requests of users fail, at most maxRequests. Rehearsal or left out:"
         " gateways make up the requests, and no user notices.",
     )
-    weight: Annotated[float, Field(gt=0, le=10, multiple_of=0.01)] | None = Field(
+    weight: Annotated[float, Field(gt=0, le=LARGEST_WEIGHT, multiple_of=0.01)] | None = Field(
         default=None,
         description="Percent of requests that fail while a live drill lasts. Left out: the first weight of the canary's"
         " plan, 10 at most.",
@@ -61,6 +74,7 @@ class RunningDrill(StatusModel):
     started_at: Moment = Field(description="When it began.")
     running_since: Moment | None = Field(default=None, description="When every gateway had the fault.")
     generation: int = Field(default=0, description="Config generation that brought the fault.")
+    dropped_generation: int = Field(default=0, description="Config generation that took it out again.")
     weight: int = Field(default=100, description="Share of requests that fail, in basis points.")
     max_seconds: float = Field(default=600.0, description="Longest time of it.")
     allowed: dict[str, int] = Field(default={}, description="By gateway process: requests that it may fail.")
@@ -69,6 +83,7 @@ class RunningDrill(StatusModel):
     first_fault_at: Moment | None = Field(default=None, description="When the first request failed.")
     decided_at: Moment | None = Field(default=None, description="When the operator decided to end it.")
     detected: bool = Field(default=False, description="Whether that was for evidence of harm.")
+    gives_way: bool = Field(default=False, description="Whether something else came first, so that it has no result.")
     message: str = Field(default="", description="Why it ends.")
     interval: str = Field(default="5s", description="Time between two readings of the gateways' counters.")
     spec_generation: int = Field(default=0, description="metadata.generation then; a change of the spec ends it.")

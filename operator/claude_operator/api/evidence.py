@@ -237,9 +237,11 @@ class Failure(Wire, frozen=True):
 
 
 class DrillNote(Wire, frozen=True, omit_defaults=True):
-    """The drill in the config that a gateway process serves; `id` is empty where there is none."""
+    """The drill in the config that a gateway process serves, `id`, empty where there is none."""
 
     id: Text = ""
+    last: Text = ""
+    """The drill that the process served last, also where it no longer does; what follows is about it."""
     failed: Count = 0
     """Requests that this process has failed for it."""
     first: Annotated[float, msgspec.Meta(ge=0.0)] | None = None

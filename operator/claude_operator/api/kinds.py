@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from claude_operator.api import cel
 from claude_operator.api.base import GROUP, VERSION
+from claude_operator.api.checklist import ChecklistSpec, NoStatus, SignatureSpec
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.evals import EvalRunSpec, EvalRunStatus, EvalSetSpec, EvalSetStatus
 from claude_operator.api.organisation import OrganizationSpec, OrganizationStatus
@@ -98,6 +99,7 @@ DEPLOYMENT = Kind(
             description="The former stable revision, while it keeps the conversations that began on it.",
             wide=True,
         ),
+        Column("Retires", ".status.model.retiresAt", description="When the model is switched off.", wide=True),
         Column("Today", ".status.cost.today", description="What its calls cost since midnight UTC.", wide=True),
         Column("Month", ".status.cost.month", description="What its calls cost this month.", wide=True),
         Column(
@@ -109,6 +111,7 @@ DEPLOYMENT = Kind(
             description="Share of the input tokens of the last 24 hours that were read from the prompt cache.",
             wide=True,
         ),
+        Column("Open", ".status.checklist.open", "integer", "Items of the rollout checklist that are open.", wide=True),
         Column("URL", ".status.gateway.url", description="Where applications reach it.", wide=True),
         Column("Message", _condition("Promoted", "message"), description="The reason as a sentence.", wide=True),
     ),
@@ -213,7 +216,42 @@ ORGANIZATION = Kind(
     ),
 )
 
-KINDS = (DEPLOYMENT, REVISION, EVAL_SET, EVAL_RUN, MODEL, ORGANIZATION)
+SIGNATURE = Kind(
+    kind="ClaudeSignature",
+    plural="claudesignatures",
+    short="csg",
+    doc="A person's word on one item of the rollout checklist, for one revision: who, why and until when. It counts for"
+    " that revision alone. Delete it to take it back.",
+    spec=SignatureSpec,
+    status=NoStatus,
+    spec_rules=(cel.immutable("delete it and sign again"),),
+    columns=(
+        Column("Item", ".spec.item", description="The item."),
+        Column("Revision", ".spec.revision", description="The revision that was looked at."),
+        Column("Decision", ".spec.decision", description="Passed or NotApplicable."),
+        Column("By", ".spec.signedBy", description="Who signed."),
+        Column("Expires", ".spec.expiresAt", description="When it ends."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+        Column("Reason", ".spec.reason", description="Why.", wide=True),
+    ),
+)
+
+CHECKLIST = Kind(
+    kind="ClaudeChecklist",
+    plural="claudechecklists",
+    short="ccl",
+    doc="The default mode of the rollout checklist, and items of the organisation's own.",
+    spec=ChecklistSpec,
+    status=NoStatus,
+    profile=Profile(defaults=False),
+    namespaced=False,
+    columns=(
+        Column("Mode", ".spec.mode", description="Enforce, Warn or Off."),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
+
+KINDS = (DEPLOYMENT, REVISION, EVAL_SET, EVAL_RUN, MODEL, ORGANIZATION, SIGNATURE, CHECKLIST)
 
 
 def object_schema(kind: Kind) -> Schema:

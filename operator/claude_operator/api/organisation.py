@@ -264,6 +264,10 @@ class OrganizationStatus(StatusModel):
         description="Number of ClaudeDeployments of which it is not known which API key they use: write its id in"
         " spec.upstream.apiKeyID.",
     )
+    budget_told: str = Field(
+        default="",
+        description="The month, the budget, and the last of Near (80 %) and Over (100 %) that an Event has reported.",
+    )
     reconciliation: Reconciliation | None = Field(default=None, description=Reconciliation.__doc__)
     figures_at: Moment | None = Field(default=None, description="When the figures were last written.")
     conditions: list[Condition] = Field(

@@ -11,6 +11,7 @@ from claude_operator.api.analysis import Analysis
 from claude_operator.api.base import StatusModel, list_map
 from claude_operator.api.budgets import BudgetStatus
 from claude_operator.api.cache_status import CacheStatus
+from claude_operator.api.checklist import ChecklistStatus
 from claude_operator.api.conditions import Condition
 from claude_operator.api.cost import CostStatus
 from claude_operator.api.deployment import Soak, Step
@@ -172,6 +173,10 @@ class DeploymentStatus(StatusModel):
     judgement: Judgement | None = Field(default=None, description="The judge's assessment of the canary.")
     model: ModelStatus | None = Field(default=None, description="The newest revision's model.")
     models: list[ModelInUse] = Field(default=[], description="All models in use, the main one first.")
+    kept_models: list[str] = Field(
+        default=[],
+        description="Models of the revisions that are kept: a spec may go back to one of them, whatever its state.",
+    )
     retirements: list[RetirementTold] = Field(default=[], description="What Events have said of models' retirement.")
     migration: MigrationStatus | None = Field(default=None, description=MigrationStatus.__doc__)
     rollout: Rollout | None = Field(default=None, description="The current or last rollout.")
@@ -187,6 +192,7 @@ class DeploymentStatus(StatusModel):
     cost: CostStatus | None = Field(default=None, description=CostStatus.__doc__)
     spending: Spending | None = Field(default=None, description=Spending.__doc__)
     cache: CacheStatus | None = Field(default=None, description=CacheStatus.__doc__)
+    checklist: ChecklistStatus | None = Field(default=None, description=ChecklistStatus.__doc__)
     drill: DrillStatus | None = Field(default=None, description=DrillStatus.__doc__)
     rollouts: list[RolloutRecord] = Field(default=[], description="The last ten ended rollouts, newest last.")
     handled: list[str] = Field(default=[], description="Annotations that have been acted on or refused.")

@@ -14,6 +14,7 @@ from rich.text import Text
 from claude_operator import __version__
 from claude_operator.cli.commands.advise import advise
 from claude_operator.cli.commands.audit import audit_command
+from claude_operator.cli.commands.checklist import checklist
 from claude_operator.cli.commands.cost import cost
 from claude_operator.cli.commands.drill import drill
 from claude_operator.cli.commands.lint import lint
@@ -50,6 +51,7 @@ for _command in (
     lint,
     organization,
     audit_command,
+    checklist,
     why,
     history,
     diff,

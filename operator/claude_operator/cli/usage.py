@@ -30,6 +30,8 @@ class Used:
     """Gateways that the operator read last, `2 of 3`; empty where it has not said."""
     note: str = ""
     """What the operator says is wrong with the record."""
+    read_at: dt.datetime | None = None
+    """When the operator read the gateways last, as far as its status says: figures that stay are not written again."""
 
 
 def used_of(deployment: Object, config_map: Object | None) -> Used:
@@ -53,4 +55,12 @@ def used_of(deployment: Object, config_map: Object | None) -> Used:
         created=dt.datetime.fromisoformat(made) if (made := metadata.get("creationTimestamp")) else None,
         read=str(cost.get("gateways") or ""),
         note=str(cost.get("note") or ""),
+        read_at=_moment(cost.get("at")),
     )
+
+
+def _moment(text: object) -> dt.datetime | None:
+    try:
+        return dt.datetime.fromisoformat(str(text)).astimezone(dt.UTC) if text else None
+    except (ValueError, OverflowError):
+        return None

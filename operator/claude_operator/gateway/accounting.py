@@ -23,6 +23,7 @@ from claude_operator.gateway.outcome import raised_at
 from claude_operator.gateway.pricing import steady_price
 from claude_operator.gateway.threads import THREAD
 from claude_operator.gateway.units import budget_key
+from claude_operator.gateway.unstreamed import Unstreamed
 from claude_operator.gateway.usage import cache_state, token_counts
 from claude_operator.log import Log
 
@@ -45,12 +46,14 @@ class Accounting:
         self._store = store
         self._stops = set(_STOPS)
         self._units = store.units
+        self._unstreamed = Unstreamed(log)
 
     def start(self, call: Call, composed: Composed | None = None) -> None:
         """Take in a call that goes upstream. Whether it is evidence is decided now, before anything is known of it."""
         self._store.in_flight.add(call)
         if not call.counted or call.live is None:
             return
+        self.measure(self._unstreamed.note, call)
         if composed is not None and composed.prompt is not None:
             self.measure(self._store.usage.prefixes.begin, call, composed.prompt, composed.size)
         call.earlier_attempts = self._store.attempts.claim(call)

@@ -60,8 +60,9 @@ class Drills:
     def enter(self, config: GatewayConfig) -> None:
         """Take in the config that is served from now on."""
         self._fault = config.drill or None
-        if self._fault is not None and self._fault.id not in self._known:
-            self._known[self._fault.id] = _Drill(self._clock())
+        if self._fault is not None:
+            self._known.setdefault(self._fault.id, _Drill(self._clock()))
+            self._known.move_to_end(self._fault.id)
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
 
@@ -101,12 +102,12 @@ class Drills:
 
     def note(self) -> DrillNote:
         """What the operator is told."""
-        fault = self._fault
-        if fault is None:
+        last = self._fault.id if self._fault is not None else next(reversed(self._known), "")
+        known = self._known.get(last)
+        if known is None:
             return DrillNote()
-        known = self._known[fault.id]
         first = None if known.first is None else max(self._clock() - known.first, 0.0)
-        return DrillNote(fault.id, known.failed, first)
+        return DrillNote(self._fault.id if self._fault is not None else "", last, known.failed, first)
 
     def _may_fail(self, fault: Fault) -> bool:
         return self._in_time(fault) and self._known[fault.id].failed < fault.allowed.get(self._boot, 0)

@@ -9,7 +9,10 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from claude_operator.api.conditions import Reason
+from claude_operator.api.gateway import with_drill
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names, render
 from claude_operator.core.reconcile import ownership
@@ -204,6 +207,8 @@ class Actor:
         if config is None or (config == seen.observation.config and as_is):
             self._children.writes.done(owner["metadata"]["uid"], "config")
             return
+        if seen.config_version is None:  # an apply does not take out what was created
+            config = with_drill(config, msgspec.UNSET)
         try:
             body = render.config_map(owner, config, await self._children.signing_key(owner["metadata"]["uid"]))
             with self._children.writing(owner, body) as stored:

@@ -23,6 +23,7 @@ from claude_operator.kube.client import Kube, KubeError
 from claude_operator.log import fields
 from claude_operator.shell.act import Actor
 from claude_operator.shell.aside import Aside
+from claude_operator.shell.checklists import Checklists
 from claude_operator.shell.children import Children
 from claude_operator.shell.clock import SYSTEM_CLOCK, Clock
 from claude_operator.shell.control_plane import ApiServerAddresses
@@ -83,6 +84,8 @@ class Settings:
     """Those that are worked on, with rights in them alone; none for all."""
     audited: bool = False
     """An admission policy holds people who promote, abort, retry or drill to their names."""
+    authors_held: bool = False
+    """An admission policy holds people who sign an item of the checklist to their names."""
     prices: Path | None = None
     """The file with prices that hold instead of the list's."""
     usage_interval: float = READ_EVERY
@@ -203,6 +206,7 @@ class App:
             gateways = GatewayReader(kube, scraper, children, self._clock)
             references = ReferenceReader(kube, policy, looked_up)
             prices = PriceBook(models.models, self._settings.prices)
+            checklists = Checklists(kube, self._settings.namespaces, authors_held=self._settings.authors_held)
             sources = Sources(
                 gateways,
                 references,
@@ -213,6 +217,7 @@ class App:
                 price_fault=lambda: prices.fault,
                 usage=lambda uid: usage.state(uid),
                 organization=lambda uid: None if self._settings.namespaces else organizations.limits.of(uid),
+                checklist=checklists.sight,
             )
             gatherer = Gatherer(kube, children, sources, self._clock)
             actor = Actor(kube, children, self._recorder(kube), ledgers, self._metrics)
@@ -280,8 +285,10 @@ class App:
                 models=prices.models,
                 clock=self._clock,
                 metrics=self._metrics.organizations,
+                recorder=self._recorder(kube),
             )
             organizations.wake = lookout.add_all
+            checklists.wake = lookout.add_namespaces
             self._queue, self._lookout = queue, lookout
             self._metrics.blind.set_function(lookout.blind_seconds)
             try:
@@ -296,6 +303,7 @@ class App:
                     addresses.keep(addresses_changed),
                     Patrol(scraper, gatherer.resting, queue.add).run(),
                     self._keep_organizations(organizations),
+                    checklists.run(),
                     usage.run(),
                 )
             except CannotSee as error:

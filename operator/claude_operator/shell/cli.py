@@ -106,6 +106,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="an admission policy makes people who promote, abort, retry or drill write their own name (default: no)",
     )
     parser.add_argument(
+        "--signatures-held",
+        action="store_true",
+        help="an admission policy makes people who sign an item of the checklist write their own user name (default:"
+        " no, and no signature counts)",
+    )
+    parser.add_argument(
         "--usage-interval",
         type=float,
         default=READ_EVERY,
@@ -167,6 +173,7 @@ def run(args: argparse.Namespace) -> int:
         policy=policy,
         namespaces=tuple(dict.fromkeys(args.watch_namespace)),
         audited=args.audited,
+        authors_held=args.signatures_held,
         prices=args.prices,
         usage_interval=args.usage_interval,
     )

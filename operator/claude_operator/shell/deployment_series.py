@@ -25,7 +25,8 @@ _FAMILIES = {
         "Share of calls that should keep to a latency budget.",
         ("surface", "metric", "percentile", "max"),
     ),
-    "model_retirement_timestamp_seconds": ("When the newest revision's model is switched off.", ("model",)),
+    "model_retirement_timestamp_seconds": ("When a model in use is switched off.", ("model",)),
+    "model_in_use": ("1 for each model in use, by its lifecycle state.", ("model", "state")),
 }
 
 
@@ -90,8 +91,10 @@ def _samples(status: DeploymentStatus) -> Iterator[_Sample]:
         if (target := _share(budget.target)) is not None:
             labels = (budget.surface, budget.metric, budget.target.rstrip(" %"), _most(budget.limit))
             yield _Sample("budget_target", labels, target)
-    if status.model is not None and (end := _midnight(status.model.retires_at)) is not None:
-        yield _Sample("model_retirement_timestamp_seconds", (status.model.id,), end)
+    for used in status.models:
+        yield _Sample("model_in_use", (used.id, used.lifecycle), 1.0)
+        if (end := _midnight(used.retires_at)) is not None:
+            yield _Sample("model_retirement_timestamp_seconds", (used.id,), end)
 
 
 def _judgement(status: DeploymentStatus) -> Judgement | None:

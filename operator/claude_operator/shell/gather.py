@@ -17,6 +17,8 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.checklist.case import UNSEEN, Sight
+from claude_operator.core.checklist.signatures import content_hash
 from claude_operator.core.judge.evidence.increments import Memory, history
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.sample import Values
@@ -75,6 +77,8 @@ class Sources:
     """What is known of the usage of the ClaudeDeployment with a UID."""
     organization: Callable[[str], OrganizationLimit | None] = lambda _: None
     """The budget of the organisation that it belongs to, by UID."""
+    checklist: Callable[[str], Sight] = lambda namespace: UNSEEN
+    """Signatures and ClaudeChecklists, by namespace."""
 
 
 _NOTHING = Believed(None)
@@ -130,12 +134,14 @@ class _Looked:
 
     genuine: bool
     size: int
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Revisions:
     genuine: dict[str, Object]
     sizes: dict[str, int]
+    hashes: dict[str, str]
     forged: list[Object]
 
 
@@ -198,6 +204,7 @@ class Gatherer:
             prompts=reads.references.prompts,
             revisions=revisions.genuine,
             revision_sizes=revisions.sizes,
+            revision_hashes=revisions.hashes,
             forged=frozenset(one["metadata"]["name"] for one in revisions.forged),
             eval_set=reads.references.eval_set,
             eval_runs={name: read_run_status(run) for name, run in runs.items()},
@@ -221,6 +228,7 @@ class Gatherer:
             audited=self._sources.audited,
             usage=self._sources.usage(uid),
             organization=self._sources.organization(uid),
+            checklist=self._sources.checklist(key.namespace),
         )
         orphans = (*lost, *reads.revisions, *reads.runs, *([reads.config] if reads.config else []))
         repairs = Repairs(orphans, config, not taken, believed, unwritten(reads.references, observation))
@@ -338,13 +346,14 @@ class Gatherer:
             if version not in before:
                 await asyncio.sleep(0)  # each may be a megabyte
             known[version] = before.get(version) or _Looked(
-                revision.is_of(one, deployment), len(orjson.dumps(one["spec"]))
+                revision.is_of(one, deployment), len(orjson.dumps(one["spec"])), content_hash(one["spec"])
             )
         self._revisions_seen[uid] = known
         looked = {name: known[one["metadata"]["uid"], one["metadata"].get("generation")] for name, one in found.items()}
         return _Revisions(
             {name: one for name, one in found.items() if looked[name].genuine},
             {name: one.size for name, one in looked.items()},
+            {name: one.hash for name, one in looked.items()},
             [one for name, one in found.items() if not looked[name].genuine],
         )
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import Any
 
 from claude_operator.core.evals.runs import FINAL
@@ -181,8 +181,14 @@ class Lookout:
         for key in list(self.known if keys is None else keys):
             self._queue.add(key)
 
+    def add_namespaces(self, namespaces: Container[str] | None) -> None:
+        """The ClaudeDeployments of these namespaces want a pass, of all where it is None."""
+        self.add_all(
+            key for key in self.known if key.kind == DEPLOYMENT and (namespaces is None or key.namespace in namespaces)
+        )
+
     def _set_changed(self, namespace: str) -> None:
-        self.add_all(key for key in self.known if key.kind == DEPLOYMENT and key.namespace == namespace)
+        self.add_namespaces({namespace})
 
 
 def _live(deployment: Object) -> bool:

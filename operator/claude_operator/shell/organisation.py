@@ -22,6 +22,7 @@ from claude_operator.core.catalogue.table import Model
 from claude_operator.core.organisation.admin_key import Fault, key_fault, platform_fault, store_fault
 from claude_operator.core.organisation.attribution import ApiKey, Holder
 from claude_operator.core.organisation.conditions import Seen
+from claude_operator.core.organisation.news import told_now
 from claude_operator.core.organisation.pricing import rates_of
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.status import changed, organization_status
@@ -31,6 +32,7 @@ from claude_operator.kube.client import Kube, KubeError, Object
 from claude_operator.kube.resources import CLAUDE_ORGANIZATIONS, SECRETS
 from claude_operator.log import fields
 from claude_operator.shell.clock import Clock
+from claude_operator.shell.events import Recorder
 from claude_operator.shell.organisation_limits import OrganizationLimits
 from claude_operator.shell.organisation_metrics import OrganizationMetrics
 from claude_operator.shell.organisation_parts import HistoryParts
@@ -81,9 +83,11 @@ class Organizations:
         models: Callable[[], Mapping[str, Model]],
         clock: Clock,
         metrics: OrganizationMetrics,
+        recorder: Recorder,
     ) -> None:
         self._kube, self._parts, self._read, self._find_holders = kube, parts, read, find_holders
         self._place, self._models, self._clock, self._metrics = place, models, clock, metrics
+        self._recorder = recorder
         self._known: dict[str, _Known] = {}
         self._problem = ""
         self.limits = OrganizationLimits()
@@ -159,6 +163,9 @@ class Organizations:
         due = before.figures_at is None or not are_fresh(before.figures_at, now)
         if changed(before, after) or (due and after != before):
             await self._write(metadata["name"], after)
+            if (news := told_now(before.budget_told, after.budget_told, after.conditions)) is not None:
+                reason, note = news
+                await self._recorder.emit(owner, type="Warning", reason=reason, note=note, action=reason)
 
     async def _reading(self, owner: Object, known: _Known) -> Reading | None:
         """What the history says; asked again once a minute where it is well."""

@@ -33,9 +33,9 @@ def found(model: str, today: dt.date = TODAY, **fields: Any) -> list[str]:
     return request_problems(find(model), {"model": model, "max_tokens": 2048, **fields}, today=today)
 
 
-def block(ttl: str | None = None, **fields: Any) -> dict[str, Any]:
+def block(ttl: str | None = None, text: str = "x", **fields: Any) -> dict[str, Any]:
     control = {"type": "ephemeral"} | ({"ttl": ttl} if ttl else {})
-    return {"type": "text", "text": "x", "cache_control": control, **fields}
+    return {"type": "text", "text": text, "cache_control": control, **fields}
 
 
 def tool(name: str = "a", **fields: Any) -> dict[str, Any]:
@@ -343,18 +343,72 @@ def test_a_plain_request_passes_on_every_model() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, 7, "x", [], {}, [7, None], {"type": 7, "edits": [7], "effort": []}, {"type": [], "edits": {}}]
+    ("text", "found"),
+    [
+        ("It is 2026-11-24T09:30 now", "a time, '2026-11-24T09:30',"),
+        ("Order 123e4567-e89b-12d3-a456-426614174000.", "a UUID, '123e4567-e89b-12d3-a456-426614174000',"),
+        ("Today is Tuesday, 24.11.2026.", "a date, 'Today is Tuesday, 24.11.2026.',"),
+        ("today's date is 24th November", 'a date, "today\'s date is 24th Nov",'),
+        ("Current date: 2026-11-24", "a date, 'Current date: 2026-11-24',"),
+        ("Date: November 24", "a date, 'Date: November 24',"),
+        ("Help {{ user.name }}.", "a placeholder, '{{ user.name }}',"),
+        ("date: 3 things", None),
+        ("An update: 1/2 of it", None),
+        ("Released on 2026-11-24.", None),
+        ("Answer as {json: {}}", None),
+        ("", None),
+    ],
 )
-def test_no_shape_makes_a_rule_fall_over(value: Any) -> None:
+def test_what_changes_before_a_breakpoint(text: str, found: str | None) -> None:
+    fields = {"system": [{"type": "text", "text": text, "cache_control": {"type": "ephemeral"}}]}
+    faults = [one.message for one in check_asked(asked(NEW, fields)) if one.check_id == "volatile-prefix"]
+    assert [message.partition("text: ")[2].partition(" before a cache")[0] for message in faults] == (
+        [found] if found else []
+    )
+
+
+@pytest.mark.parametrize("text", ["date:" * 20_000, "-" * 100_000, "{{" * 50_000, "date: " + "1" * 100_000])
+def test_a_long_text_is_looked_through_once(text: str) -> None:
+    """Work that grows with the square of a text would take minutes here, and the time limit of a test ends it."""
+    found = check_asked(asked(NEW, {"system": [block(text=text * 5)]}))
+    assert [one for one in found if one.check_id == "volatile-prefix"] == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        7,
+        "x",
+        [],
+        {},
+        [7, None],
+        {"type": 7, "edits": [7], "effort": []},
+        {"type": [], "edits": {}},
+        [{"role": [], "content": [7, {"type": [], "text": 7}]}],
+        [{"type": {}, "name": [], "text": [], "url": 7}],
+        float("nan"),
+        {"type": "enabled", "budget_tokens": float("inf"), "skills": 7, "task_budget": 7},
+        {"type": "tool", "name": {}},
+        True,
+    ],
+)
+def test_no_shape_makes_a_check_fall_over(value: Any) -> None:
     names = (
         "model max_tokens system tools tool_choice mcp_servers betas cache_control thinking output_config speed"
-        " context_management temperature top_p top_k service_tier inference_geo compaction"
+        " context_management temperature top_p top_k service_tier inference_geo compaction container messages stream"
+        " stop_sequences"
     )
+    known = [None, {"version": "2026-10-21", "key": "admin"}]
     for name in names.split():
-        for model in (find(OPUS), find(OLD), None):
-            request_problems(model, {"model": OPUS, "max_tokens": 10, name: value}, today=TODAY)
+        for model in (OPUS, OLD, NEW):
+            for one in known:
+                fields = {"model": model, name: value}
+                before = asked(OPUS, {name: value})
+                check_asked(asked(model, fields, **(one or {}), before=before, prompts=1))
     everything = dict.fromkeys(names.split(), value)
-    request_problems(find(OPUS), everything, today=TODAY)
+    check_asked(asked(OPUS, everything, before=asked(OPUS, {})))
+    check_asked(asked(OPUS, {}, before=asked(OPUS, everything)))
 
 
 def test_a_model_of_which_only_the_id_is_known_has_no_rules_of_its_own() -> None:

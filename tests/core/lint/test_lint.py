@@ -261,6 +261,22 @@ def test_states_of_a_model_are_what_the_policy_makes_of_them(
         assert ("Reject)" in one.message) == (level == "error" and bool(one.message.count("spec.lifecycle")))
 
 
+@pytest.mark.parametrize(
+    ("platform", "model", "found"),
+    [
+        ("ClaudeAPI", "claude-sonnet-4-5-20250929", [("model-deprecated", "warning")]),
+        ("AWS", "claude-sonnet-4-5-20250929", [("model-deprecated", "warning")]),
+        ("Bedrock", "claude-sonnet-4-5-20250929", [("model-undated", "note")]),
+        ("Bedrock", "anthropic.claude-opus-5-5", [("model-undated", "note")]),
+        ("ClaudeAPI", "anthropic.claude-opus-5-5", [("model-unknown", "warning")]),
+    ],
+)
+def test_dates_are_those_of_the_platform(platform: str, model: str, found: list[tuple[str, str]]) -> None:
+    upstream = {"apiKeySecretRef": {"name": "a", "key": "k"}, "platform": platform}
+    report = linted(deployment({"upstream": upstream}, model=model))
+    assert [(one.check, one.level.value) for one in report.findings] == found
+
+
 def test_models_of_the_cluster_in_the_files_hold_before_the_catalogue() -> None:
     model = {
         "apiVersion": "claudeops.dev/v1alpha1",
@@ -291,6 +307,28 @@ def test_a_rule_and_a_check_of_the_same_are_told_once() -> None:
     ((check, level, path),) = told(linted(deployment(tools=[TOOL, TOOL])))
     assert (check, level) == ("tool-duplicate", "error")
     assert path.startswith("spec.request.tools")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "wrong"),
+    [
+        ("stringData", "sk-ant-admin01-abcdef", True),
+        ("data", "c2stYW50LWFkbWluMDEtYWJjZGVm", True),
+        ("stringData", "sk-ant-api03-abcdef", False),
+        ("data", "not base64!", False),
+        ("data", 5, False),
+    ],
+)
+def test_a_key_of_the_wrong_kind_is_found_and_not_shown(field: str, value: Any, wrong: bool) -> None:
+    metadata = {"name": "anthropic", "namespace": "shop"}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, field: {"api-key": value}}
+    report = linted(deployment(), secret)
+    assert [(one.check, one.path) for one in report.findings] == (
+        [("key-kind", "spec.upstream.apiKeySecretRef")] if wrong else []
+    )
+    assert "abcdef" not in str(report.findings)
+    elsewhere = {**secret, "metadata": {"name": "anthropic", "namespace": "other"}}
+    assert linted(deployment(), elsewhere).findings == ()
 
 
 # ---------------------------------------------------------------------------------------------------------- eval sets

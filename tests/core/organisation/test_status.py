@@ -18,6 +18,7 @@ from claude_operator.core.catalogue.lifecycle import from_spec
 from claude_operator.core.organisation.attribution import ApiKey, Holder, Slot, Tokens, Usage
 from claude_operator.core.organisation.budget import MonthSpend, month_spend
 from claude_operator.core.organisation.conditions import Seen
+from claude_operator.core.organisation.news import told_now
 from claude_operator.core.organisation.pricing import rates_of
 from claude_operator.core.organisation.reading import Reading, reading_of
 from claude_operator.core.organisation.status import changed, organization_status
@@ -311,3 +312,33 @@ def test_models_are_bounded_and_the_number_of_the_others_is_told() -> None:
     found = told(seen(**read(usage=usage), holders=many))
     assert (len(found.models), found.models_not_listed) == (MOST_MODELS, 99 - MOST_MODELS)
     assert len(found.models[0].deployments) == MOST_HELD
+
+
+def test_a_budget_is_told_once_a_month_at_each_mark() -> None:
+    """With what is spent and the budget, what is told from then on, and the reason of the Event."""
+    december = NOW + dt.timedelta(days=1)
+    steps = [
+        (NOW, "100", 20.0, "", None),
+        (NOW, "25", 20.0, "2026-11 25 Near", Reason.COST_NEAR_BUDGET),
+        (NOW, "25", 19.9, "2026-11 25 Near", None),  # a figure that was corrected
+        (NOW, "25", 20.0, "2026-11 25 Near", None),
+        (NOW, "25", 30.0, "2026-11 25 Over", Reason.COST_OVER_BUDGET),
+        (NOW, "25", 20.0, "2026-11 25 Over", None),
+        (NOW, "25", 30.0, "2026-11 25 Over", None),
+        (NOW, "40", 30.0, "", None),  # it was raised
+        (NOW, "40", 40.0, "2026-11 40 Over", Reason.COST_OVER_BUDGET),
+        (december, "40", 0.0, "", None),
+        (december, "40", 33.0, "2026-12 40 Near", Reason.COST_NEAR_BUDGET),
+        (december, "", 33.0, "", None),
+    ]
+    status = OrganizationStatus()
+    for now, usd, spent, after, reason in steps:
+        given = budget(usd) if usd else {}
+        one = seen(now=now, **given, **read(cost={now.date(): spent}, cost_until=now.date()))
+        found = organization_status(one, rates_of({}), status)
+        news = told_now(status.budget_told, found.budget_told, found.conditions)
+        assert (found.budget_told, news and news[0]) == (after, reason)
+        assert changed(status, found) or news is None
+        status = found
+    unknown = organization_status(seen(reading=None, **budget("25")), rates_of({}), told(seen(**budget("25"))))
+    assert unknown.budget_told == "2026-11 25 Near"

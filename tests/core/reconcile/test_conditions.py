@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.core.reconcile import test_checklist as checklist
 from tests.core.reconcile.rules.sample import (
     ANSWERED,
     CANARY,
@@ -405,6 +406,31 @@ CASES: list[tuple[Type, str, Reason, dict[str, Any]]] = [
     (Type.READY, "False", Reason.COST_OVER_BUDGET, spending("2000", action="Throttle")),
     (Type.PROMOTED, "Unknown", Reason.COST_OVER_BUDGET, spending("2000", trial(1), action="HoldRollouts")),
     (Type.PROMOTED, "Unknown", Reason.COST_UNKNOWN, spending(None, trial(1), action="HoldRollouts")),
+    (
+        Type.CHECKLIST_PASSED,
+        "True",
+        Reason.ITEMS_PASSED,
+        checklist.ready(status=checklist.waiting(), spec=checklist.spec()),
+    ),
+    (Type.CHECKLIST_PASSED, "False", Reason.CHECKLIST_OPEN, {"status": serving()}),
+    (
+        Type.CHECKLIST_PASSED,
+        "Unknown",
+        Reason.CHECKLIST_UNKNOWN,
+        checklist.ready(status=checklist.waiting(), spec=checklist.spec(), usage=None),
+    ),
+    (
+        Type.CHECKLIST_PASSED,
+        "Unknown",
+        Reason.CHECKLIST_OFF,
+        {"status": serving(), "spec": raw(checklist={"mode": "Off"})},
+    ),
+    (
+        Type.PROMOTED,
+        "Unknown",
+        Reason.CHECKLIST_OPEN,
+        {"status": trial(None), "spec": raw(checklist={"mode": "Enforce"})},
+    ),
     (Type.CACHE_EFFECTIVE, "True", Reason.WARM, cached(read=2000)),
     (Type.CACHE_EFFECTIVE, "False", Reason.COLD, cached(lost=2000)),
     (Type.CACHE_EFFECTIVE, "False", Reason.NOT_CACHED, cached(lost=2000, cause=Cause.NOT_CACHED)),
@@ -578,7 +604,6 @@ EVENTS_ONLY = {
     Reason.DRILL_ABORTED,
     Reason.DRILL_SKIPPED,
     Reason.MODEL_RETIRES,
-    Reason.LIFECYCLE_DISPUTED,
 }
 
 

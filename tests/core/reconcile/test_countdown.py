@@ -83,6 +83,11 @@ def test_a_restart_and_a_clock_that_is_set_back_say_nothing_again() -> None:
     assert len(said) == 2
 
 
+def test_nothing_is_said_while_the_api_server_drops_what_was_said() -> None:
+    said, _ = passes([90, 60, 30], outdated="the CustomResourceDefinition lacks status.retirements")
+    assert said == [f"{MAIN} is Deprecated: retires {END} (in 90 days); use claude-next-1"]
+
+
 def test_another_date_begins_again() -> None:
     _, status = passes([90, 30])
     sooner = END - dt.timedelta(days=20)

@@ -121,7 +121,7 @@ def audit_command(
     uses = uses_of(found, begin or today - dt.timedelta(days=DAYS - 1))
     keys = keys_of(found, uses, exports, begin, ours)
     result = audit(uses if history else serving(uses), keys, as_of or today, found.models)
-    facts = audit_facts(result, scope_of(found, [str(path) for path in files], with_cluster=not no_cluster))
+    facts = audit_facts(result, scope_of(found, [_named(path) for path in files], with_cluster=not no_cluster))
     _show(session, facts)
     return _end(session, result, limits, found)
 
@@ -130,13 +130,17 @@ def _export(path: Path) -> Export:
     try:
         data = sys.stdin.buffer.read(_LARGEST + 1) if str(path) == "-" else _read(path)
     except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror or error}") from None
+        raise Failure(f"{_named(path)} cannot be read: {error.strerror or error}") from None
     if len(data) > _LARGEST:
-        raise Failure(f"{path} has more than {_LARGEST >> 20} MiB: export fewer days at once")
+        raise Failure(f"{_named(path)} has more than {_LARGEST >> 20} MiB: export fewer days at once")
     try:
         return read_export(data)
     except ValueError as error:
-        raise Failure(f"{path}: {error}") from None
+        raise Failure(f"{_named(path)}: {error}") from None
+
+
+def _named(path: Path) -> str:
+    return "standard input" if str(path) == "-" else str(path)
 
 
 def _read(path: Path) -> bytes:

@@ -28,7 +28,7 @@ _COLOURS = {"Retired": "bold red", "Deprecated": "red", "Unknown": "yellow", "Le
 _STATES = tuple(_COLOURS)
 _WIDEST = (26, 28, 26)  # characters of the first columns
 _QUIET = (Lifecycle.ACTIVE.value, Lifecycle.LEGACY.value)
-_OF_MODEL = ("model", "modelID", "state", "daysLeft", "retiresAt", "notRetiredBefore", "replacement")
+_OF_MODEL = ("model", "modelID", "platform", "state", "daysLeft", "retiresAt", "notRetiredBefore", "replacement")
 _OF_USE = ("kind", "namespace", "name", "where", "inUse", "calls", "lastUsed")
 _OF_KEY = ("apiKey", "apiKeyID", "workspace", "usedIn", "tokens", "costUSD")
 
@@ -73,7 +73,7 @@ def audit_view(facts: Facts) -> RenderableType:
     groups: dict[str, list[Facts]] = {}
     for one in sorted((*facts["uses"], *facts["keys"]), key=lambda one: _STATES.index(one["state"])):
         if "apiKey" not in one or one["state"] not in _QUIET:
-            groups.setdefault(one["modelID"], []).append(one)
+            groups.setdefault(one["message"], []).append(one)
     cells = {name: [_cells(one) for one in rows] for name, rows in groups.items()}
     every = [row for rows in cells.values() for row in rows]
     widths = [min(max(map(len, column)), most) for column, most in zip(zip(*every, strict=True), _WIDEST, strict=False)]
@@ -106,6 +106,7 @@ def _model(row: Row[Any]) -> Facts:
     return {
         "model": row.use.model,
         "modelID": row.model_id,
+        "platform": now.platform,
         "state": now.lifecycle.value,
         "daysLeft": now.days_left,
         "retiresAt": _day(now.retires_at),

@@ -28,6 +28,7 @@ _LABEL = "label:"
 _PLACES = {"deployment": ("namespace", "name"), "revision": ("namespace", "revision")}
 _NONE = "(none)"
 _FIRST_READING = dt.timedelta(minutes=10)  # after a ClaudeDeployment is made, its record begins
+_STALE = dt.timedelta(hours=1)  # without other figures
 _AMOUNTS = {
     "calls": "calls",
     "unpricedCalls": "unpriced",
@@ -166,6 +167,11 @@ def _notes(one: Used, question: Question) -> Iterator[str]:
         yield f"{where}: recorded since {minute(spend.began)}; what was before is unknown"
     if one.note:
         yield f"{where}: {one.note}"
+    if one.read_at is not None and question.now - one.read_at > _STALE:
+        yield (
+            f"{where}: as of {minute(one.read_at)}; since then nothing was counted, or the operator is away, and then"
+            " what calls cost meanwhile is unknown"
+        )
     read, _, pods = one.read.partition(" of ")
     if pods and read != pods:
         yield f"{where}: read {one.read} gateways; what the others have counted is missing until they answer"

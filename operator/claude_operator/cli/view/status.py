@@ -55,6 +55,7 @@ def status_facts(obj: Object, events: Sequence[Event]) -> Facts:
         "cost": written.get("cost"),
         "cache": written.get("cache"),
         "budgets": written.get("budgets") or [],
+        "checklist": _checklist(status),
         "evidence": {
             "total": judgement.evidence,
             "threshold": judgement.threshold,
@@ -136,6 +137,24 @@ def _rollout(status: DeploymentStatus) -> Facts | None:
     return written | {"steps": len(rollout.plan.steps)}
 
 
+def _checklist(status: DeploymentStatus) -> Facts | None:
+    known = status.checklist
+    if known is None or not known.items:
+        return None
+    return {"mode": known.mode, "open": known.open, "items": len(known.items)}
+
+
+def _open(facts: Facts) -> RenderableType | None:
+    """How much of the rollout checklist is open; `kubectl claude checklist` says how to fulfil it."""
+    known = facts["checklist"]
+    if known is None:
+        return None
+    if not known["open"]:
+        return f"all {known['items']} items have passed or are signed"
+    text = f"{known['open']} of {known['items']} items are open ({known['mode']})"
+    return Text(text, style="yellow" if known["mode"] == "Enforce" else "")
+
+
 def _step(status: DeploymentStatus) -> Facts | None:
     return status.step.model_dump(by_alias=True, mode="json") if status.step else None
 
@@ -156,6 +175,7 @@ def _summary(facts: Facts, now: dt.datetime) -> Table:
         rows["Attempt"] = f"{rollout['attempt']}, since {ago(rollout.get('startedAt'), now)}"
     rows |= {"Cost": _cost(facts["cost"]), "Cache": _cache(facts["cache"], facts["conditions"])}
     rows["Latency"] = _latency(facts["budgets"])
+    rows["Checklist"] = _open(facts)
     if step:
         place = f"{step['index']} of {rollout['steps'] if rollout else '?'}"
         rows["Step"] = f"{place}: {step['action']} at {step['weight']:g} %, since {ago(step['startedAt'], now)}"
@@ -239,7 +259,7 @@ def _is_bad(condition: Facts) -> bool:
     """Whether a condition says what is missing or wrong, and nothing else of the view does."""
     if condition["type"] == "CacheEffective" and condition["reason"] == "NoTraffic":
         return False
-    return condition["status"] != "True" and condition["type"] not in ("Promoted", "Ready")
+    return condition["status"] != "True" and condition["type"] not in ("Promoted", "Ready", "ChecklistPassed")
 
 
 def _conditions(conditions: Sequence[Facts]) -> Table:

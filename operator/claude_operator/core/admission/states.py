@@ -49,14 +49,15 @@ VARIABLES = (
         "variables.now.?platforms[?variables.platform]"
         ".orValue(variables.platform == 'ClaudeAPI' ? variables.now.?lifecycle.orValue('Unknown') : 'Unknown')",
     ),
-    # What serves keeps serving, and can be gone back to: the operator judges a new revision of a model in use.
+    # What serves keeps serving, and each revision that is kept can be gone back to: the operator judges new ones.
     (
         "inUse",
         "oldObject == null ? [] : [dyn(oldObject.spec.request.model)] + (has(oldObject.spec.subagents)"
         " ? oldObject.spec.subagents.map(n, oldObject.spec.subagents[n].request.?model.orValue(dyn('')))"
         " : []) + [oldObject.?status.?model.?id.orValue(dyn(''))]"
         " + oldObject.?status.?models.orValue([]).filter(e, e.?where.orValue([])"
-        ".exists(w, w == 'request' || w.startsWith('subagent '))).map(e, e.?id.orValue(dyn('')))",
+        ".exists(w, w == 'request' || w.startsWith('subagent '))).map(e, e.?id.orValue(dyn('')))"
+        " + oldObject.?status.?keptModels.orValue([])",
     ),
 )
 """What the rules of states look at besides, by name."""

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from claude_operator.api.lifecycle import Platform
 from claude_operator.core.audit.keys import KeyUse
 from claude_operator.core.audit.uses import Use
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, Lifecycle, LifecycleState, lifecycle_of, model_of
+from claude_operator.core.catalogue.platforms import catalogue_id
 from claude_operator.core.catalogue.table import Model
 
 __all__ = ["Audit", "Limit", "Row", "audit", "limit_of"]
@@ -19,7 +21,7 @@ U = TypeVar("U", Use, KeyUse)
 
 _URGENCY = (Lifecycle.RETIRED, Lifecycle.DEPRECATED, Lifecycle.UNKNOWN, Lifecycle.LEGACY, Lifecycle.ACTIVE)
 _WORSE = (Lifecycle.LEGACY, Lifecycle.DEPRECATED, Lifecycle.RETIRED)
-_WHERE = ("request", "subagent", "grader")
+_WHERE = ("request", "subagent", "grader", "judge")
 _NEVER = 10**9  # days, of a model without a date
 
 
@@ -70,7 +72,7 @@ class Audit:
     def states(self) -> Mapping[str, int]:
         """How many models that are in use are in which state; all states are told."""
         rows: list[Row[Use] | Row[KeyUse]] = [*self.uses, *self.keys]
-        models = {row.model_id: row.state.lifecycle for row in rows if row.counts}
+        models = {(row.model_id, row.state.platform): row.state.lifecycle for row in rows if row.counts}
         found = Counter(models.values())
         return {one.value: found[one] for one in _URGENCY}
 
@@ -86,8 +88,11 @@ def audit(
     """All these uses on a day; `overrides` are the cluster's own models."""
 
     def row(use: U) -> Row[U]:
-        model = model_of(use.model, overrides)
-        return Row(use, model.id if model else use.model, lifecycle_of(use.model, as_of, overrides))
+        platform: Platform = use.platform if isinstance(use, Use) else "ClaudeAPI"
+        name = use.model if model_of(use.model, overrides) else catalogue_id(use.model, platform)
+        model = model_of(name, overrides)
+        state = lifecycle_of(use.model, as_of, overrides, platform=platform)
+        return Row(use, model.id if model else use.model, state)
 
     return Audit(as_of, sorted(map(row, uses), key=_rank_use), sorted(map(row, keys), key=_rank_key))
 

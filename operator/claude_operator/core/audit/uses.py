@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple
 
 from claude_operator.api.evidence import OTHER
+from claude_operator.api.lifecycle import PLATFORMS, Platform
 from claude_operator.core import names
 from claude_operator.core.usage.amounts import Key
 from claude_operator.core.usage.ledger import Spend
@@ -43,7 +44,10 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """A place where a model is used. `where`: `request`, `subagent NAME` or `grader NAME`."""
+    """A place where a model is used.
+
+    `where`: `request`, `subagent NAME`, `grader NAME` (of live answers) or `judge NAME` (of an eval set).
+    """
 
     kind: Literal["ClaudeDeployment", "ClaudeEvalSet"]
     namespace: str
@@ -51,6 +55,8 @@ class Use:
     where: str
     model: str
     """As it is written there: an id or an alias."""
+    platform: Platform = "ClaudeAPI"
+    """Where the model is served; an eval set is asked wherever the ClaudeDeployments are that use it."""
     holdings: tuple[Holding, ...] = ()
     measured: Measured | None = None
     """None where no measure is known, which is not zero."""
@@ -94,9 +100,10 @@ def uses(
         name = str(revision["metadata"]["name"])
         if _is_of(revision, deployment):
             _add_content(found, _mapping(revision.get("spec")), Holding(roles.get(name, "kept"), name))
-    metadata = deployment["metadata"]
+    metadata, platform = deployment["metadata"], _platform(spec)
+    place = str(metadata["namespace"]), str(metadata["name"])
     made = [
-        Use("ClaudeDeployment", str(metadata["namespace"]), str(metadata["name"]), where, model, _sorted(holdings))
+        Use("ClaudeDeployment", *place, where, model, platform, _sorted(holdings))
         for (where, model), holdings in found.holdings.items()
     ]
     return made if spend is None else list(_with_calls(made, spend, since, find_id))
@@ -106,9 +113,11 @@ def set_uses(eval_set: Object) -> list[Use]:
     """Those of a ClaudeEvalSet: its graders."""
     metadata, found = eval_set["metadata"], _Found()
     for grader in _objects(_mapping(eval_set.get("spec")).get("graders")):
-        found.add(f"grader {grader.get('name')}", grader.get("model"), Holding("set"))
+        found.add(f"judge {grader.get('name')}", grader.get("model"), Holding("set"))
     return [
-        Use("ClaudeEvalSet", str(metadata["namespace"]), str(metadata["name"]), where, model, _sorted(holdings))
+        Use(
+            "ClaudeEvalSet", str(metadata["namespace"]), str(metadata["name"]), where, model, holdings=_sorted(holdings)
+        )
         for (where, model), holdings in found.holdings.items()
     ]
 
@@ -180,6 +189,11 @@ def _calls(spend: Spend, since: dt.date) -> Iterator[tuple[Key, int, dt.date]]:
         if date >= since:
             for key, amounts in rows.items():
                 yield key, amounts.calls, date
+
+
+def _platform(spec: Object) -> Platform:
+    named = _mapping(spec.get("upstream")).get("platform")
+    return next((one for one in PLATFORMS if one == named), "ClaudeAPI")
 
 
 def _sorted(holdings: Iterable[Holding]) -> tuple[Holding, ...]:

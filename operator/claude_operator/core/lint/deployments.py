@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import datetime as dt
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.faults import first_fault
-from claude_operator.api.lifecycle import LifecyclePolicy
+from claude_operator.api.lifecycle import LifecyclePolicy, Platform
+from claude_operator.core.catalogue.checks.beside import key_kind
 from claude_operator.core.catalogue.checks.check import check_asked
 from claude_operator.core.catalogue.checks.row import Asked, Severity
 from claude_operator.core.catalogue.checks.row import Finding as Checked
+from claude_operator.core.catalogue.lifecycle import Lifecycle, lifecycle_of, model_of
+from claude_operator.core.catalogue.platforms import catalogue_id, is_known_on, on_platform
+from claude_operator.core.catalogue.table import Model
 from claude_operator.core.lint.caching import cache_faults
 from claude_operator.core.lint.finding import Fault, Level, Path
 from claude_operator.core.lint.messages import split_message
-from claude_operator.core.lint.prefix import Served, served_requests
+from claude_operator.core.lint.prefix import Served, fields_of, served_requests
 from claude_operator.core.lint.sources import Found, Objects
 from claude_operator.core.spec.validate import problems, warning
 
@@ -27,6 +33,7 @@ __all__ = ["deployment_faults", "request_faults"]
 
 _POLICIES = {"model-legacy": "on_legacy", "model-deprecated": "on_deprecated", "model-retired": "on_retired"}
 _STATES = {"model-legacy": "Legacy", "model-deprecated": "Deprecated", "model-retired": "Retired"}
+_KEY = "key-kind"
 _CONTENT = ("request", "subagents", "promptFrom", "overrides")
 
 
@@ -36,13 +43,16 @@ def deployment_faults(found: Found, objects: Objects, today: dt.date, wrong: Seq
     places = [fault.path for fault in shape if fault.path[:1] == ("spec",)]
     if not places:
         yield from _spec_faults(found, objects, today)
+        yield from _key_faults(found, objects, today)
     if any(path == ("spec",) or path[1] in _CONTENT for path in places) or not found.spec.get("request"):
         return
     yield from _prompts(found, objects)
     known: set[Fault] = set()
     client, policy = _client_lists(found.spec), _policy(found.spec)
+    platform = _platform(found.spec)
     for served in served_requests(found.spec, objects.prompts(_prompt_keys(found.spec), found), objects.models):
-        faults = list(request_faults(served, today, client, policy, known))
+        there = replace(served, model=_on_platform(served, platform, objects))
+        faults = [*request_faults(there, today, client, policy, known), *_undated(served, platform, objects, today)]
         known.update(faults)
         yield from faults
         yield from cache_faults(served)
@@ -63,6 +73,56 @@ def _spec_faults(found: Found, objects: Objects, today: dt.date) -> Iterator[Fau
     if behind := warning(spec):
         path, said = split_message(behind.message)
         yield Fault("cache-behind-client", Level.WARNING, path, said)
+
+
+def _platform(spec: Mapping[str, Any]) -> Platform:
+    """Where its models run; their dates differ."""
+    named = fields_of(spec.get("upstream")).get("platform")
+    known: tuple[Platform, ...] = get_args(Platform)
+    return next((one for one in known if one == named), "ClaudeAPI")
+
+
+def _on_platform(served: Served, platform: Platform, objects: Objects) -> Model | None:
+    """The model with what is known of it on the platform, whose ids may be others."""
+    model = served.model or model_of(catalogue_id(served.model_id, platform), objects.models)
+    if model is None:
+        return None
+    there = on_platform(model, platform)
+    return there if is_known_on(model, platform) else replace(there, superseded=None)  # without dates no state either
+
+
+def _undated(served: Served, platform: Platform, objects: Objects, today: dt.date) -> Iterator[Fault]:
+    """A model whose dates on its platform nobody knows: that is no state."""
+    if platform == "ClaudeAPI" or (served.name and "model" not in served.own):
+        return
+    now = lifecycle_of(served.model_id, today, objects.models, platform=platform)
+    if now.lifecycle is Lifecycle.UNKNOWN and now.undated:
+        yield Fault("model-undated", Level.NOTE, served.path(("model",)), now.sentence(served.model_id))
+
+
+def _key_faults(found: Found, objects: Objects, today: dt.date) -> Iterator[Fault]:
+    """A key of the wrong kind, where its Secret is in the files. What it is does not get into a message."""
+    reference = fields_of(fields_of(found.spec.get("upstream")).get("apiKeySecretRef"))
+    secret = objects.named("Secret", str(reference.get("name")), found)
+    value = _secret_value(secret.value, str(reference.get("key"))) if secret is not None else None
+    if value is None:
+        return
+    for one in check_asked(Asked(None, {}, today, key=key_kind(value))):
+        if one.check_id == _KEY:
+            _, said = split_message(one.message)
+            yield Fault(one.check_id, Level.ERROR, ("spec", "upstream", "apiKeySecretRef"), said)
+
+
+def _secret_value(secret: Any, key: str) -> str | None:
+    """A value of a Secret's manifest, None where it has none that can be read."""
+    plain = fields_of(fields_of(secret).get("stringData")).get(key)
+    if isinstance(plain, str):
+        return plain.strip()
+    coded = fields_of(fields_of(secret).get("data")).get(key)
+    try:
+        return base64.b64decode(coded, validate=True).decode().strip() if isinstance(coded, str) else None
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _client_lists(spec: Mapping[str, Any]) -> frozenset[str]:

@@ -44,6 +44,7 @@ OWN = (
     Rule("spec-invalid", Level.ERROR, "The operator accepts the spec."),
     Rule("prompt-missing", Level.ERROR, "A ConfigMap has the key that promptFrom reads."),
     Rule("prompt-unknown", Level.NOTE, "The text of promptFrom is in the files."),
+    Rule("model-undated", Level.NOTE, "The dates of the model on its platform are known."),
     Rule("items-invalid", Level.ERROR, "The items of an eval set can be read, and each checks something."),
     Rule("items-unknown", Level.NOTE, "The items of an eval set are in the files."),
     Rule("item-refused", Level.ERROR, "The model that is asked takes the item's conversation."),

@@ -95,11 +95,15 @@ class Objects:
         return [one for one in self.found if one.kind == kind]
 
     def config_map(self, name: str, near: Found) -> Found | None:
-        """The ConfigMap of a name that an object means: of its namespace, where one is known, and its file or folder
-        before others.
+        """The ConfigMap of a name that an object means."""
+        return self.named("ConfigMap", name, near)
+
+    def named(self, kind: str, name: str, near: Found) -> Found | None:
+        """The object of a kind and name that another one means: of its namespace, where one is known, and its file or
+        folder before others.
         """
-        named = [one for one in self.of_kind("ConfigMap") if one.name == name]
-        fitting = [one for one in named if not near.namespace or one.namespace in ("", near.namespace)]
+        found = [one for one in self.of_kind(kind) if one.name == name]
+        fitting = [one for one in found if not near.namespace or one.namespace in ("", near.namespace)]
         return min(fitting, key=lambda one: _distance(one, near), default=None)
 
     def prompts(self, keys: Sequence[tuple[str, str]], near: Found) -> dict[tuple[str, str], str]:

@@ -20,6 +20,7 @@ from claude_operator.core.organisation.attribution import ApiKey, Attribution, H
 from claude_operator.core.organisation.conditions import Seen, conditions
 from claude_operator.core.organisation.forecast import forecast, in_month
 from claude_operator.core.organisation.models import key_models
+from claude_operator.core.organisation.news import budget_told
 from claude_operator.core.organisation.pricing import Rates, cost_of
 from claude_operator.core.organisation.reading import Reading
 from claude_operator.core.organisation.reconciliation import Reconciled, reconcile
@@ -36,7 +37,8 @@ def organization_status(
     closed = reading.closed_days if reading else None
     found = reconcile(reading.usage, seen.holders, closed) if reading and closed and seen.holders else None
     told = conditions(seen, found, before.conditions)
-    base = {"observed_generation": seen.generation, "conditions": told}
+    spent = budget_told(seen, told, before.budget_told)
+    base = {"observed_generation": seen.generation, "conditions": told, "budget_told": spent}
     if reading is None or seen.holders is None:  # what was known is not known to be otherwise
         return before.model_copy(update=base)
     used, more = key_models(reading, seen.holders, seen.now.astimezone(dt.UTC).date(), models)
@@ -50,7 +52,11 @@ def changed(before: OrganizationStatus, after: OrganizationStatus) -> bool:
 
 
 def _words(status: OrganizationStatus) -> tuple[object, ...]:
-    return (status.observed_generation, *((one.type, one.status, one.reason) for one in status.conditions))
+    return (
+        status.observed_generation,
+        status.budget_told,
+        *((one.type, one.status, one.reason) for one in status.conditions),
+    )
 
 
 def cost_of_month(reading: Reading, now: dt.datetime) -> float | None:

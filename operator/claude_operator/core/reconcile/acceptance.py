@@ -18,11 +18,12 @@ from claude_operator.core.reconcile.drain import former
 from claude_operator.core.reconcile.gateway_config import LIMIT, rendered_size
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.prices import with_new
+from claude_operator.core.spec import revision
 from claude_operator.core.spec.budgets import is_judged
 from claude_operator.core.spec.policy import addresses
 from claude_operator.core.spec.validate import Problem, problems, warning
 
-__all__ = ["explain_doubts", "size_problem", "spec_problems"]
+__all__ = ["explain_doubts", "serves_already", "size_problem", "spec_problems"]
 
 
 def spec_problems(obs: Observation, status: DeploymentStatus) -> list[Problem]:
@@ -30,6 +31,8 @@ def spec_problems(obs: Observation, status: DeploymentStatus) -> list[Problem]:
     if obs.spec is None:
         return []
     found = problems(obs.spec, today=obs.now.date(), models=obs.models)
+    if any(one.reason == Reason.INVALID_REQUEST for one in found) and serves_already(obs, status):
+        found = [one for one in found if one.reason != Reason.INVALID_REQUEST]
     analysis = obs.spec.strategy.canary.analysis
     for lacks in assessment.missing(analysis, budgeted=any(map(is_judged, obs.spec.budgets or ()))):
         found.append(Problem(Reason.INVALID_SPEC, f"spec.strategy.canary.analysis.metrics: {lacks}"))
@@ -41,11 +44,32 @@ def spec_problems(obs: Observation, status: DeploymentStatus) -> list[Problem]:
     return found
 
 
-def explain_doubts(obs: Observation) -> Problem | None:
+def explain_doubts(obs: Observation, status: DeploymentStatus) -> Problem | None:
     """What is accepted of the spec of a pass and yet hardly what is meant, or costs or risks something."""
-    if obs.spec is None:
+    spec = obs.spec
+    if spec is None:
         return None
-    return warning(obs.spec, today=obs.now.date(), models=obs.models, prompts=obs.prompts)
+    refused = _refused(obs, spec) if serves_already(obs, status) else []
+    if refused:
+        said = "; ".join(one.message for one in refused)
+        return Problem(
+            Reason.REQUEST_DOUBTFUL, f"only because it serves already; a new revision with it is refused: {said}"
+        )
+    return warning(spec, today=obs.now.date(), models=obs.models, prompts=obs.prompts)
+
+
+def serves_already(obs: Observation, status: DeploymentStatus) -> bool:
+    """Whether the spec asks for what serves: what was let in once can be scaled and paused whatever is refused now."""
+    stable = obs.revisions.get(status.stable_revision or "")
+    if stable is None or obs.problems:
+        return False
+    parts = revision.content(obs.owner["spec"], obs.prompts)
+    return revision.name(obs.name, parts) == status.stable_revision and revision.is_made_of(stable, parts)
+
+
+def _refused(obs: Observation, spec: DeploymentSpec) -> list[Problem]:
+    found = problems(spec, today=obs.now.date(), models=obs.models)
+    return [one for one in found if one.reason == Reason.INVALID_REQUEST]
 
 
 def size_problem(obs: Observation, status: DeploymentStatus, made: Mapping[str, Any]) -> Problem | None:

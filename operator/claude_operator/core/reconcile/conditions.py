@@ -18,6 +18,7 @@ from claude_operator.core.reconcile import egress, grading, serving
 from claude_operator.core.reconcile.acceptance import explain_doubts
 from claude_operator.core.reconcile.annotations import PROMOTE, RETRY, promotion
 from claude_operator.core.reconcile.caching import report_cache
+from claude_operator.core.reconcile.checklist import checklist_state
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import REFUSED_WRITES, diagnose_gateways
 from claude_operator.core.reconcile.migration import explain_migration
@@ -60,6 +61,7 @@ def conditions(draft: Draft, config: GatewayConfig | None, models: Sequence[Mode
         Type.WITHIN_COST: _within_cost(draft),
         Type.WITHIN_BUDGET: ConditionState(*budget_state(draft.obs, draft.status.budgets)),
         Type.CACHE_EFFECTIVE: ConditionState(cache.status, cache.reason, cache.message),
+        Type.CHECKLIST_PASSED: ConditionState(*checklist_state(draft)),
     }
     before = {one.type: one for one in draft.obs.status.conditions}
     generation, now = draft.obs.generation, draft.obs.now
@@ -162,7 +164,7 @@ def _accepted(draft: Draft, config: GatewayConfig | None) -> ConditionState:
         return ConditionState("True", Reason.CRD_OUTDATED, both)
     if removed is not None:
         return ConditionState("True", Reason.FIELD_REMOVED, f"the spec is valid, but {removed}")
-    doubtful = explain_doubts(draft.obs) if draft.problem is None else None
+    doubtful = explain_doubts(draft.obs, draft.status) if draft.problem is None else None
     if doubtful is not None:
         return ConditionState("True", doubtful.reason, f"the spec is valid, but {doubtful.message}")
     if draft.problem is None:

@@ -46,7 +46,7 @@ def countdown(obs: Observation, after: DeploymentStatus) -> list[Event]:
     """An Event for each model of which this pass has said more; none where the condition's Event says it, too."""
     before = {one.model: one for one in obs.status.retirements}
     fresh = {one.model: one for one in after.retirements if before.get(one.model) != one}
-    if not fresh:
+    if not fresh or obs.outdated:  # the API server drops what status says of it, and it would be said in each pass
         return []
     covered = _told_by_condition(obs, after)
     uses = [use for use in models_used(obs, after) if use.id in fresh and use.state.lifecycle not in covered]

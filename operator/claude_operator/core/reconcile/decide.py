@@ -11,6 +11,7 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import render
 from claude_operator.core.reconcile import rollout_clock
+from claude_operator.core.reconcile.checklist import checklist_due
 from claude_operator.core.reconcile.countdown import countdown
 from claude_operator.core.reconcile.decision import Decision, Event
 from claude_operator.core.reconcile.draft import Draft, Rule
@@ -232,6 +233,6 @@ def _requeue(draft: Draft, config: GatewayConfig | None, status: DeploymentStatu
     named = draft.problem is not None and draft.problem.reason == Reason.HOST_NOT_ALLOWED and obs.resolved
     if obs.problems or named or (obs.spec is not None and obs.spec.prompt_from):
         delays.append(_MISSING)
-    delays.append(budgets_due(status))
+    delays += [budgets_due(status), checklist_due(status.checklist, draft)]
     known = [delay for delay in delays if delay is not None]
     return min(known) if known else None

@@ -10,8 +10,12 @@ from claude_operator.core.catalogue.checks.check import CHECKS
 from claude_operator.core.catalogue.checks.row import Asked
 from claude_operator.core.catalogue.lifecycle import model_of
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.lint.against import Side, edits_of
+from claude_operator.core.lint.price import measured
+from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.prices import book_in_force
 
-__all__ = ["explain_differences"]
+__all__ = ["explain_differences", "explain_rewrite"]
 
 _CHECKS = tuple(check for check in CHECKS if check.where == "rollout")
 
@@ -34,6 +38,21 @@ def explain_differences(stable: Object, canary: Object, today: dt.date, models: 
         own = own if name else told
         found += [f"subagents.{name}.request.{text}" if name else text for text in told if not name or text not in own]
     return "; ".join(found)
+
+
+def explain_rewrite(obs: Observation, stable: Object, canary: Object) -> str:
+    """What live sessions write again to the prompt cache once the canary has them all, and what that costs.
+
+    By what stable's calls of the last hour had in the cache; empty where nothing is measured, or nothing is lost.
+    """
+    if obs.usage is None:
+        return ""
+    sessions = measured(obs.usage.cache, stable["metadata"]["name"], obs.usage.read_at)
+    if not sessions.number or not sessions.cached:
+        return ""
+    sides = Side(stable["spec"]), Side(canary["spec"])
+    edits = edits_of(*sides, sessions, models=obs.models, book=book_in_force(obs))
+    return "; ".join(edit.sentence for edit in edits if edit.bill.is_whole)
 
 
 def _requests(spec: Object) -> Iterator[tuple[str, Object]]:

@@ -15,7 +15,15 @@ import msgspec
 
 from claude_operator.api.base import seconds
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.api.drill import MOST_REQUESTS, Drill, DrillMode, DrillStatus, RunningDrill
+from claude_operator.api.drill import (
+    LARGEST_WEIGHT,
+    MOST_MADE_UP,
+    MOST_REQUESTS,
+    Drill,
+    DrillMode,
+    DrillStatus,
+    RunningDrill,
+)
 from claude_operator.api.gateway import Fault
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.judge.evidence.increments import Increments
@@ -38,8 +46,7 @@ FEWEST = 2
 """Failed requests from which on a judge that notices nothing has failed the drill."""
 
 _LONGEST = "10m"
-_LARGEST_WEIGHT, _DEFAULT_WEIGHT = 10.0, 1.0  # percent
-_MADE_UP = 20  # requests that each gateway makes up and fails in a rehearsal
+_DEFAULT_WEIGHT = 1.0  # percent
 _PER_POD = 2  # requests that a gateway fails where there are three or more
 
 
@@ -63,7 +70,7 @@ def new_drill(
     number = before.number + 1
     steps = spec.strategy.canary.steps
     first = next((step.set_weight for step in steps if step.set_weight), None) or _DEFAULT_WEIGHT
-    percent = wanted.weight or min(first, _LARGEST_WEIGHT)
+    percent = wanted.weight or min(first, LARGEST_WEIGHT)
     most = wanted.max_requests or MOST_REQUESTS
     ready = [pod for pod in obs.gateway.pods if pod.ready and pod.boot_id]
     running = RunningDrill(
@@ -73,9 +80,9 @@ def new_drill(
         phase="Starting",
         by=by,
         started_at=obs.now,
-        weight=max(basis_points(percent if mode == "Live" else _LARGEST_WEIGHT), 1),
+        weight=max(basis_points(percent if mode == "Live" else LARGEST_WEIGHT), 1),
         max_seconds=max(seconds(wanted.max_duration or _LONGEST), 1.0),
-        allowed=allowance(ready, most) if mode == "Live" else {pod.boot_id: _MADE_UP for pod in ready},
+        allowed=allowance(ready, most) if mode == "Live" else {pod.boot_id: MOST_MADE_UP for pod in ready},
         interval=spec.strategy.canary.analysis.interval,
         spec_generation=obs.generation,
     )
@@ -117,7 +124,7 @@ def _by_itself(sample: Sample) -> Sample:
 
 def with_notes(drill: RunningDrill, pods: Sequence[GatewayPod], now: dt.datetime) -> RunningDrill:
     """With what gateways say that they have failed."""
-    notes = {pod.boot_id: pod.drill for pod in pods if pod.drill is not None and pod.drill.id == drill.id}
+    notes = {pod.boot_id: pod.drill for pod in pods if pod.drill is not None and pod.drill.last == drill.id}
     hurt = dict(drill.hurt)
     first = drill.first_fault_at
     for boot, note in notes.items():

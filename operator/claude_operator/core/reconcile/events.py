@@ -7,6 +7,7 @@ from claude_operator.api.lifecycle import LifecyclePolicy
 from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.reconcile.decision import Event
 from claude_operator.core.reconcile.observation import Observation
+from claude_operator.core.reconcile.progress import active
 
 __all__ = ["foreign_pods", "memory_kills", "transitions"]
 
@@ -34,10 +35,12 @@ _WORSE = {
     },
     Type.PROMOTED: {Reason.WRITE_REFUSED},
     Type.WITHIN_BUDGET: {Reason.OVER_BUDGET},
+    Type.CHECKLIST_PASSED: {Reason.CHECKLIST_OPEN},
 }
 _BETTER = {
     Type.EVAL_PASSED: {Reason.EVAL_PASSED},
     Type.WITHIN_BUDGET: {Reason.RECOVERING},
+    Type.CHECKLIST_PASSED: {Reason.ITEMS_PASSED},
 }
 
 
@@ -56,6 +59,8 @@ def transitions(obs: Observation, after: DeploymentStatus) -> list[Event]:
         bad = _is_bad(type_, reason)
         if reason == Reason.GATEWAY_UNAVAILABLE and was != Reason.SERVING:
             continue  # pods that start for the first time are not an incident
+        if reason == Reason.CHECKLIST_OPEN and (was != Reason.ITEMS_PASSED or active(after) is not None):
+            continue  # it was never passed, or the rollout says that it waits
         if bad or reason in _BETTER.get(type_, ()):
             events.append(Event(reason, one.message, "Warning" if bad else "Normal"))
         elif was is not None and _is_bad(type_, was) and one.status == "True":

@@ -230,9 +230,9 @@ def _lacks_gate(case: Case) -> str:
         return ""
     or_else = "or write spec.lifecycle.migrate.onlyWithEvals: false"
     if case.spec.evals is None:
-        return f"spec.lifecycle.migrate goes on only with evals, and there are none: add spec.evals, {or_else}"
+        return f"spec.lifecycle.migrate begins only with evals, and there are none: add spec.evals, {or_else}"
     return (
-        "spec.lifecycle.migrate goes on only with evals, and spec.evals.required is false: write required: true,"
+        "spec.lifecycle.migrate begins only with evals, and spec.evals.required is false: write required: true,"
         f" {or_else}"
     )
 

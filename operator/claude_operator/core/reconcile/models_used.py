@@ -12,7 +12,16 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core.catalogue.lifecycle import Lifecycle, LifecycleState, lifecycle_of, models_in_use
 from claude_operator.core.reconcile.observation import Observation
 
-__all__ = ["REQUEST", "ModelUse", "explain_retired", "main_model", "model_state", "models_used", "platform_of"]
+__all__ = [
+    "REQUEST",
+    "ModelUse",
+    "explain_retired",
+    "kept_models",
+    "main_model",
+    "model_state",
+    "models_used",
+    "platform_of",
+]
 
 REQUEST = "request"
 
@@ -77,6 +86,13 @@ def main_model(uses: list[ModelUse]) -> ModelStatus | None:
         return None
     told = first.to_status()
     return ModelStatus(id=told.id, lifecycle=told.lifecycle, retires_at=told.retires_at, replacement=told.replacement)
+
+
+def kept_models(obs: Observation) -> list[str]:
+    """The models of all revisions that are kept, each once, in the order of their names."""
+    contents = [one["spec"] for one in obs.revisions.values()]
+    found = {model for one in contents for model in models_in_use(one.get("request") or {}, one.get("subagents"))}
+    return sorted(found)
 
 
 def explain_retired(obs: Observation, revision: str) -> str:

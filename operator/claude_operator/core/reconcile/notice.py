@@ -7,7 +7,7 @@ from typing import Literal, Self, get_args
 
 __all__ = ["Notice"]
 
-Kind = Literal["held", "plan", "soak", "failing"]
+Kind = Literal["held", "plan", "soak", "failing", "checklist"]
 
 
 @dataclass(frozen=True, slots=True)

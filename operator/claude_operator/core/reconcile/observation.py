@@ -15,6 +15,7 @@ from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.samples import GraderNote
 from claude_operator.api.status import DeploymentStatus, Reading
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.checklist.case import UNSEEN, Sight
 from claude_operator.core.judge.evidence.increments import Increments
 from claude_operator.core.judge.evidence.measurements import Measurement
 from claude_operator.core.judge.evidence.offset import CohortHistory
@@ -162,6 +163,10 @@ class Observation:
     """Why the installation's own prices cannot be read, empty where they can, or where there are none."""
     organization: OrganizationLimit | None = None
     """The spent budget of the ClaudeOrganization whose key it uses; None where none concerns it."""
+    checklist: Sight = UNSEEN
+    """Signatures, and the ClaudeChecklists that hold here."""
+    revision_hashes: Mapping[str, str] = field(default_factory=dict)
+    """Of their specs, as signatures name them; what is not here is hashed when it is needed."""
     usage: UsageState | None = None
     """What was used and paid, as far as it was read and kept; None: nothing is known, which is not zero."""
     audited: bool = False

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pydantic import BaseModel
 
 from claude_operator.api.base import DURATION_PATTERN, seconds
-from claude_operator.api.drill import DrillStatus, RunningDrill
+from claude_operator.api.drill import LARGEST_WEIGHT, MOST_MADE_UP, MOST_REQUESTS, DrillStatus, RunningDrill
 from claude_operator.api.migration import MigrationStatus
 from claude_operator.api.spending import Spending
 from claude_operator.api.status import (
@@ -42,7 +42,8 @@ _ATTEMPTS = 1_000_000
 _COUNT = 2**53
 _RECORDS = 10
 _PODS = 1000
-_FAULTS, _DRILL = 1000, 86_400.0  # requests that a gateway fails in a drill, and seconds that it lasts
+_DRILL = 86_400.0  # seconds
+_DRILL_NAME = 64  # characters
 _MODELS, _NAME = 33, 253  # of a request and its subagents, and characters of a name
 _HANDLED, _MARK = 200, 1024  # annotations that were dealt with, and characters of one
 
@@ -180,13 +181,16 @@ def _is_drill(drill: DrillStatus, now: dt.datetime) -> bool:
 
 def _is_running(drill: RunningDrill, now: dt.datetime) -> bool:
     moments = (drill.started_at, drill.running_since, drill.exhausted_at, drill.first_fault_at, drill.decided_at)
-    bounds = [*drill.allowed.values(), *drill.hurt.values()]
+    most = MOST_REQUESTS if drill.mode == "Live" else MOST_MADE_UP * len(drill.allowed)
+    numbers = [*drill.allowed.values(), *drill.hurt.values()]
     return (
-        bool(drill.id)
+        0 < len(drill.id) <= _DRILL_NAME
         and all(_past(moment, now) for moment in moments)
         and len(drill.allowed) <= _PODS
-        and all(0 <= number <= _FAULTS for number in bounds)
-        and 1 <= drill.weight <= 10_000
+        and all(0 <= number <= most for number in numbers)
+        and sum(drill.allowed.values()) <= most
+        and all(len(boot) <= _MARK for boot in drill.allowed)
+        and 1 <= drill.weight <= 100 * LARGEST_WEIGHT
         and 0.0 < drill.max_seconds <= _DRILL
         and bool(re.fullmatch(DURATION_PATTERN, drill.interval))
         and (drill.judgement is None or _is_judgement(drill.judgement, now))

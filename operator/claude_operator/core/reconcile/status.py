@@ -11,12 +11,13 @@ from claude_operator.api.status import DeploymentStatus
 from claude_operator.core import names
 from claude_operator.core.reconcile.annotations import ABORT, DRILL, PROMOTE, RETRY, handled_entry
 from claude_operator.core.reconcile.caching import report_cache
+from claude_operator.core.reconcile.checklist import report_checklist
 from claude_operator.core.reconcile.conditions import conditions
 from claude_operator.core.reconcile.cost import cost_status
 from claude_operator.core.reconcile.countdown import retirements
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.drain import former
-from claude_operator.core.reconcile.models_used import main_model, models_used
+from claude_operator.core.reconcile.models_used import kept_models, main_model, models_used
 from claude_operator.core.reconcile.notice import Notice
 from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import drilling
@@ -38,6 +39,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         "traffic": traffic(_without_drill(obs), status, former(obs, status), since),
         "model": main_model(models),
         "models": [one.to_status() for one in models],
+        "kept_models": kept_models(obs),
         "retirements": retirements(obs, models),
         "handled": _still_meant(draft),
         "budgets": budget_statuses(obs),
@@ -51,6 +53,7 @@ def finished(draft: Draft, config: GatewayConfig | None) -> DeploymentStatus:
         if config and (status.gateway is not None or not taken)
         else status.gateway,
         "cache": report_cache(obs, status).cache,
+        "checklist": report_checklist(draft),
     }
     changed = status.model_copy(update=fields)
     told = conditions(replace(draft, status=changed), config, models)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
 from claude_operator.api.deployment import DeploymentSpec
-from claude_operator.core.catalogue.checks.check import check_asked
+from claude_operator.core.catalogue.checks.check import CHECKS, Check, check_asked
 from claude_operator.core.catalogue.checks.row import Asked, Finding, Path
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.table import Model
@@ -96,12 +96,13 @@ def check_spec(
     today: datetime.date,
     models: Mapping[str, Model] = NO_MODELS,
     prompts: Prompts = NO_PROMPTS,
+    checks: Sequence[Check] = CHECKS,
 ) -> list[SpecFinding]:
-    """Everything that the checks find in a spec. What holds of the request is not said of a subagent again."""
+    """Everything that checks find in a spec. What holds of the request is not said of a subagent again."""
     found: list[SpecFinding] = []
     known: set[str] = set()
     for one in served(spec, prompts):
-        findings = check_asked(one.asked(today, models))
+        findings = check_asked(one.asked(today, models), checks)
         found += [
             SpecFinding(one.path(finding.path), f"spec.{one.field}.{finding.message}", finding)
             for finding in findings

@@ -17,7 +17,7 @@ from claude_operator.api.cel import PATTERNS
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.request import Request
-from claude_operator.core.catalogue.checks.check import CHECKS, Severity, check_asked, is_refused
+from claude_operator.core.catalogue.checks.check import CHECKS, REFUSING, Severity, check_asked
 from claude_operator.core.catalogue.lifecycle import NO_MODELS
 from claude_operator.core.catalogue.table import Model
 from claude_operator.core.request.breakpoints import breakpoint_ttl
@@ -33,7 +33,7 @@ __all__ = ["Problem", "impossible_names", "problems", "warning"]
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _KEY = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _RESOURCE = re.compile(r"cpu|memory|ephemeral-storage|hugepages-.+|.+/.+")
-_TOLD = frozenset(check.id for check in CHECKS if check.where == "spec")
+_TOLD = tuple(check for check in CHECKS if check.where == "spec" and check.severity is Severity.WARNING)
 _MOST_TOLD = 3  # warnings in one message
 _SHAPES = {  # what to write for a field of a wrong shape
     "betas": "a list: [mcp-client-2025-11-20]",
@@ -85,11 +85,7 @@ def warning(
     behind = _behind_client(spec)
     if behind is not None or today is None:
         return behind
-    found = [
-        one.message
-        for one in check_spec(spec, today=today, models=models, prompts=prompts)
-        if one.finding.severity is Severity.WARNING and one.finding.check_id in _TOLD
-    ]
+    found = [one.message for one in check_spec(spec, today=today, models=models, prompts=prompts, checks=_TOLD)]
     if not found:
         return None
     more = f"; and {len(found) - _MOST_TOLD} more: kubectl claude lint" if len(found) > _MOST_TOLD else ""
@@ -129,7 +125,7 @@ def _requests(spec: DeploymentSpec, today: datetime.date, models: Mapping[str, M
 
 
 def _refused(one: Served, today: datetime.date, models: Mapping[str, Model]) -> list[str]:
-    return [finding.message for finding in check_asked(one.asked(today, models)) if is_refused(finding)]
+    return [finding.message for finding in check_asked(one.asked(today, models), REFUSING)]
 
 
 def _shape(overlay: Mapping[str, Any], merged: Mapping[str, Any]) -> Iterator[str]:

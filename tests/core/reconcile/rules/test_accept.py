@@ -10,6 +10,7 @@ from tests.core.reconcile.rules.sample import CANARY, NOW, OLD, STABLE, drafted,
 
 from claude_operator.api.conditions import Reason
 from claude_operator.core.catalogue.table import Life, Model
+from claude_operator.core.reconcile.acceptance import explain_doubts
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.rules.accept import check, name_revision, stop_unaccepted
 from claude_operator.core.spec import revision
@@ -33,6 +34,30 @@ def test_references_are_told_before_what_is_wrong_with_the_spec() -> None:
     found = check(unnamed(BAD)).problem
     assert found
     assert found.reason == Reason.INVALID_SPEC
+
+
+def test_what_serves_stays_accepted_when_its_request_would_be_refused_now() -> None:
+    """So that it can be scaled, paused and left; nothing else of the kind becomes a revision."""
+    refused = raw("Be kind.")
+    refused["request"]["stop_sequences"] = [" "]
+    parts = revision.content(refused, {})
+    name = revision.name("support", parts)
+    stored = {**OLD, "metadata": {**OLD["metadata"], "name": name}, "spec": revision.revision_spec(parts)}
+    draft = unnamed(refused)
+    found = check(draft).problem
+    assert found
+    assert found.reason == Reason.INVALID_REQUEST
+    known = replace(draft.obs, revisions={**draft.obs.revisions, name: stored})
+    assert check(replace(draft, obs=known)).problem is not None, "it was let in once, and does not serve"
+    served = replace(draft, obs=known, status=draft.status.model_copy(update={"stable_revision": name}))
+    assert check(served).problem is None
+    doubts = explain_doubts(served.obs, served.status)
+    assert doubts is not None
+    assert doubts.reason == Reason.REQUEST_DOUBTFUL
+    assert doubts.message.startswith("only because it serves already; a new revision with it is refused: spec.request.")
+    forged = {**stored, "spec": OLD["spec"]}
+    of_another = replace(served.obs, revisions={**known.revisions, name: forged})
+    assert check(replace(served, obs=of_another)).problem is not None
 
 
 def test_everything_wrong_is_told_at_once() -> None:

@@ -19,6 +19,7 @@ from claude_operator.core.catalogue.table import Model, find
 from claude_operator.core.reconcile.decide import decide
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_config import LIMIT
+from claude_operator.core.reconcile.plausible import plausible
 from claude_operator.core.reconcile.rules import migrate
 from claude_operator.core.spec import revision
 from claude_operator.core.spec.mapping import replace_models, replace_stored
@@ -362,3 +363,29 @@ def test_the_name_of_the_replaced_content_is_that_of_the_written_one() -> None:
     assert revision.name("support", revision.content(replaced, {})) == revision.name(
         "support", revision.content(by_hand, {})
     )
+
+
+SOUND: Object = {
+    "models": [OLD], "to": NEW, "state": "InProgress", "replaced": [OLD], "revision": "support-1", "since": ago(60)
+}  # fmt: skip
+IMPLAUSIBLE: list[Object] = [
+    {"models": []},
+    {"models": [f"claude-{number}" for number in range(34)]},
+    {"models": ["x" * 254], "replaced": []},
+    {"to": ""},
+    {"replaced": [OTHER]},
+    {"replaced": []},
+    {"revision": None},
+    {"revision": "x" * 254},
+    {"since": NOW + dt.timedelta(days=2)},
+    {"since": dt.datetime(1970, 1, 1, tzinfo=dt.UTC)},
+    {"since": dt.datetime(2026, 11, 24)},  # noqa: DTZ001  (as somebody may have written it)
+]
+
+
+@pytest.mark.parametrize("wrong", IMPLAUSIBLE)
+def test_what_no_pass_can_have_written_is_dropped(wrong: Object) -> None:
+    status = serving(migration=MigrationStatus(**SOUND))
+    assert plausible(status, NOW) == (status, ())
+    forged = serving(migration=MigrationStatus(**SOUND | wrong))
+    assert plausible(forged, NOW) == (serving(), ("migration",))

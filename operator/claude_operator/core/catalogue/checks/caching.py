@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,12 +16,22 @@ __all__ = ["ROWS"]
 
 _TTLS = ("5m", "1h")
 _BYTES_A_TOKEN = 3  # few, so that a prefix is called short only where it is
-_VOLATILE = (
-    (r"\{\{[^{}]{1,80}\}\}", "a placeholder"),
-    (r"\b\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}", "a time"),
-    (r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", "a UUID"),
-    (r"(?i)\b(?:today(?: is|'s date is|:)|current date(?: is|:)|date:)\s{0,4}\w*,?\s?\d{1,4}[-./ ]\w+", "a date"),
+_MONTHS = "(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)"
+_DAY = rf"\d{{1,4}}[-./]\d[-./\d]{{0,8}}|\d{{1,2}}(?:st|nd|rd|th)? {_MONTHS}|{_MONTHS}[a-z]{{0,6}}\.? \d{{1,2}}"
+_DATE = rf"\s{{0,4}}(?:[A-Z]\w{{2,9}},?\s)?(?:{_DAY})"
+_VOLATILE = tuple(  # each begins with a letter that is looked for first: prompts are long, and read in each pass
+    (re.compile(pattern), back, what)
+    for pattern, back, what in (
+        (r"\{\{[^{}]{1,80}\}\}", 0, "a placeholder"),
+        (r"-(?<=\d{4}-\d{2}-)\d{2}[T ]\d{2}:\d{2}", 7, "a time"),
+        (r"-(?<=[0-9a-fA-F]{8}-)(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b", 8, "a UUID"),
+        (rf"oday(?: is|'s date is|:){_DATE}", 1, "a date"),
+        (rf"urrent date(?: is|:){_DATE}", 1, "a date"),
+        (rf"ate:(?<=\b[Dd]ate:){_DATE}", 1, "a date"),
+    )
 )
+"""What changes: a pattern, how many characters before it belong to it, and what it is."""
+_LONG = 100_000  # characters of a text that is not remembered
 
 
 def shape(asked: Asked) -> Iterator[Fault]:
@@ -120,10 +131,18 @@ def volatile(asked: Asked) -> Iterator[Fault]:
 
 
 def _changing(text: str) -> str | None:
-    for pattern, what in _VOLATILE:
-        if match := re.search(pattern, text):
-            return f"{what}, {match[0]!r},"
+    """What of a text changes between releases or calls; subagents mostly have that of the request."""
+    return _remembered(text) if len(text) <= _LONG else _find_changing(text)
+
+
+def _find_changing(text: str) -> str | None:
+    for pattern, back, what in _VOLATILE:
+        if match := pattern.search(text):
+            return f"{what}, {text[max(0, match.start() - back) : match.end()]!r},"
     return None
+
+
+_remembered = lru_cache(maxsize=32)(_find_changing)
 
 
 def too_short(asked: Asked) -> Iterator[Fault]:

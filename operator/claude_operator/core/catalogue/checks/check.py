@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from claude_operator.core.catalogue.checks import (
@@ -29,7 +29,6 @@ __all__ = [
     "Severity",
     "check_asked",
     "check_request",
-    "is_refused",
     "request_problems",
     "takes",
 ]
@@ -58,13 +57,17 @@ def check_request(model: Model | None, request: Mapping[str, Any], *, today: dat
     return check_asked(Asked(model, request, today))
 
 
-def check_asked(asked: Asked) -> list[Finding]:
-    """The same of a request with what is known beside it."""
+def check_asked(asked: Asked, checks: Sequence[Check] = CHECKS) -> list[Finding]:
+    """The same of a request with what is known beside it, by some of the checks."""
     return [
         Finding(check.id, check.severity, fault.path, fault.message, fault.api)
-        for check in CHECKS
+        for check in checks
         for fault in check.find(asked)
     ]
+
+
+REFUSING = tuple(check for check in CHECKS if check.severity is Severity.ERROR and check.where != "lifecycle")
+"""Those whose finding refuses a spec: errors, but not those that spec.lifecycle decides about."""
 
 
 def request_problems(model: Model | None, request: Mapping[str, Any], *, today: datetime.date) -> list[str]:
@@ -72,15 +75,7 @@ def request_problems(model: Model | None, request: Mapping[str, Any], *, today: 
 
     Whether the model still exists is the lifecycle's matter.
     """
-    return [finding.message for finding in check_request(model, request, today=today) if is_refused(finding)]
-
-
-_OF_LIFECYCLE = frozenset(check.id for check in CHECKS if check.where == "lifecycle")
-
-
-def is_refused(finding: Finding) -> bool:
-    """Whether a spec with it is refused: it is an error, and not one that spec.lifecycle decides about."""
-    return finding.severity is Severity.ERROR and finding.check_id not in _OF_LIFECYCLE
+    return [finding.message for finding in check_asked(Asked(model, request, today), REFUSING)]
 
 
 def takes(model_id: str) -> Takes:

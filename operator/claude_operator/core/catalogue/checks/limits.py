@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterator
-from typing import Literal
+from typing import Any, Literal
 
 from claude_operator.core.catalogue.checks.row import Asked, Check, Fault, Severity
 from claude_operator.core.catalogue.table import Model
@@ -37,14 +37,20 @@ def output_limit(asked: Asked) -> Iterator[Fault]:
 
 def unstreamed(asked: Asked) -> Iterator[Fault]:
     """An answer that long in one piece may take longer than clients wait."""
-    asks = asked.request.get("max_tokens")
     live = "messages" in asked.request and asked.request.get("stream") is not True
-    if live and isinstance(asks, int) and asks > MOST_UNSTREAMED:
-        yield Fault(
-            ("max_tokens",),
-            f"max_tokens: {asks} without streaming may take longer than ten minutes, and SDKs refuse to send it:"
-            f" stream, or write {MOST_UNSTREAMED} or less",
-        )
+    why = explain_unstreamed(asked.request.get("max_tokens")) if live else ""
+    if why:
+        yield Fault(("max_tokens",), why)
+
+
+def explain_unstreamed(max_tokens: Any) -> str:
+    """What is risky in a call that does not stream, empty where nothing is."""
+    if not isinstance(max_tokens, int) or max_tokens <= MOST_UNSTREAMED:
+        return ""
+    return (
+        f"max_tokens: {max_tokens} without streaming may take longer than ten minutes, and SDKs refuse to send it:"
+        f" stream, or write {MOST_UNSTREAMED} or less"
+    )
 
 
 def only_warming(asked: Asked) -> Iterator[Fault]:

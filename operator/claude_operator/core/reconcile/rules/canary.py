@@ -5,7 +5,8 @@ from __future__ import annotations
 from claude_operator.api.conditions import Reason
 from claude_operator.api.status import Rollout, StepStatus
 from claude_operator.core.judge.judges.held import let_pass
-from claude_operator.core.reconcile.annotations import PROMOTE, ask, asked_by, handled_entry, promotion
+from claude_operator.core.reconcile.annotations import PROMOTE, ask, asked_by, handled_entry, ignore, promotion
+from claude_operator.core.reconcile.checklist import hold_open
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.gateway_state import SOON
 from claude_operator.core.reconcile.holds import always, frozen, gateways, hold_step
@@ -24,10 +25,14 @@ def move(draft: Draft) -> Draft:
     held = frozen(gateways(draft))
     if held.hold:
         return held
-    value = ask(draft, PROMOTE)
+    step, value = draft.status.step, ask(draft, PROMOTE)
+    if step is None:
+        held = hold_open(draft)
+        if held.hold:
+            return ignore(held, PROMOTE, value, held.hold.message) if value else held
+        draft = held  # what it reports
     if value == promotion(rollout, "full"):
         return promote(draft.handle(handled_entry(PROMOTE, value)), asked_by(draft, PROMOTE))
-    step = draft.status.step
     if step is None:
         draft = always(draft)
         return draft if draft.hold else _enter(draft, rollout, 0)

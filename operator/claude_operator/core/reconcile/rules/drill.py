@@ -79,8 +79,8 @@ def _go_on(draft: Draft, drill: RunningDrill) -> Draft:
     value = ask(draft, DRILL)
     if value is not None:
         draft = ignore(draft, DRILL, value, f"{drill.id} is under way")
-    if why := _gives_way(draft, drill):
-        return _abort(draft, drill, why)
+    if drill.phase != "TakingBack" and (why := _gives_way(draft, drill)):
+        return _give_way(draft, why)
     match drill.phase:
         case "Starting":
             return _start(draft, drill)
@@ -104,6 +104,11 @@ def _gives_way(draft: Draft, drill: RunningDrill) -> str:
     return ""
 
 
+def _give_way(draft: Draft, why: str) -> Draft:
+    """The fault goes out at once; what it has cost is known when every gateway has dropped it."""
+    return _with(draft, phase="TakingBack", gives_way=True, decided_at=draft.obs.now, message=cut(why)).requeue_in(SOON)
+
+
 def _start(draft: Draft, drill: RunningDrill) -> Draft:
     """Wait until every gateway has the fault."""
     obs = draft.obs
@@ -112,7 +117,7 @@ def _start(draft: Draft, drill: RunningDrill) -> Draft:
         return _with(draft, phase="Running", running_since=obs.now, generation=obs.config.generation)
     if (obs.now - drill.started_at).total_seconds() > _PATIENCE:
         who = join_names(without) if without else "no gateway is ready"
-        return _abort(draft, drill, f"gateways did not begin it within {duration(_PATIENCE)}: {who}")
+        return _give_way(draft, f"gateways did not begin it within {duration(_PATIENCE)}: {who}")
     return draft.requeue_in(SOON)
 
 
@@ -121,7 +126,7 @@ def _run(draft: Draft, drill: RunningDrill) -> Draft:
     obs = draft.obs
     live = obs.config.drill if obs.config is not None else None
     if not live or live.id != drill.id:
-        return _abort(draft, drill, "its fault went out of the gateways' configuration before anything was decided")
+        return _give_way(draft, "its fault went out of the gateways' configuration before anything was decided")
     since = drill.running_since or drill.started_at
     left = drill.max_seconds - (obs.now - since).total_seconds()
     if drill.exhausted_at is not None:
@@ -138,22 +143,26 @@ def _take_back(draft: Draft, drill: RunningDrill) -> Draft:
     """Wait until every gateway says that it has dropped the fault, and note how long that took."""
     obs = draft.obs
     took = (obs.now - (drill.decided_at or obs.now)).total_seconds()
-    still = [pod.name for pod in obs.gateway.pods if pod.ready and (pod.generation is None or _has(pod.drill, drill))]
-    dropped = not still and obs.config is not None and not obs.config.drill
-    if not dropped:
+    if not drill.dropped_generation and obs.config is not None and not obs.config.drill:
+        draft = _with(draft, dropped_generation=obs.config.generation)
+        drill = drill.model_copy(update={"dropped_generation": obs.config.generation})
+    still = [
+        pod.name for pod in obs.gateway.pods if pod.ready and (pod.generation or 0) < max(drill.dropped_generation, 1)
+    ]
+    if still or not drill.dropped_generation:
         if took <= _PATIENCE:
             return draft.requeue_in(SOON)
+        if drill.gives_way:
+            return _abort(draft, drill, drill.message)
         who = f"{join_names(still)} did not say so" if still else "the configuration could not be written"
         return _end(draft, drill, f"after {duration(took)} not every gateway had dropped the fault: {who}")
     if drill.detected:
         return _end(draft, drill, "", took)
+    if drill.gives_way:
+        return _abort(draft, drill, drill.message)
     if sum(drill.hurt.values()) < FEWEST:
         return _abort(draft, drill, f"there was too little traffic to see anything: {drill.message}")
     return _end(draft, drill, f"the judge did not notice: {drill.message}", took)
-
-
-def _has(note: object, drill: RunningDrill) -> bool:
-    return getattr(note, "id", "") == drill.id
 
 
 def _end(draft: Draft, drill: RunningDrill, failed: str, took: float | None = None) -> Draft:
@@ -306,6 +315,8 @@ def _prevents(draft: Draft) -> str:
         return f"{draft.status.stable_revision} is still being watched after its promotion"
     if draft.problem is not None or obs.spec is None or draft.wanted != draft.status.stable_revision:
         return "the spec asks for something else than what serves"
+    if obs.outdated:
+        return obs.outdated
     if obs.spec.paused:
         return "spec.paused holds everything"
     config = desired_config(obs, draft.status, accepted=True)

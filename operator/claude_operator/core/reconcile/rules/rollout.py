@@ -9,7 +9,7 @@ from claude_operator.api.deployment import DeploymentSpec
 from claude_operator.api.status import Plan, Replaced, Rollout
 from claude_operator.core.names import eval_run_name
 from claude_operator.core.reconcile.annotations import RETRY, ask, asked_by, handled_entry, ignore
-from claude_operator.core.reconcile.differences import explain_differences
+from claude_operator.core.reconcile.differences import explain_differences, explain_rewrite
 from claude_operator.core.reconcile.draft import Draft
 from claude_operator.core.reconcile.grading import graded_plan
 from claude_operator.core.reconcile.models_used import explain_retired
@@ -116,7 +116,9 @@ def _differences(draft: Draft, wanted: str) -> str:
     canary = obs.revisions.get(wanted) or draft.new_revision
     if stable is None or canary is None:
         return ""
-    return explain_differences(stable, canary, obs.now.date(), obs.models)
+    differs = explain_differences(stable, canary, obs.now.date(), obs.models)
+    rewrites = explain_rewrite(obs, stable, canary) if differs else ""
+    return f"{differs}; on its way to 100 % it {rewrites}" if rewrites else differs
 
 
 def _return(draft: Draft, wanted: str, spec: DeploymentSpec, replaced: Replaced) -> Draft:

@@ -1,0 +1,1 @@
+"""The rollout checklist: its fourteen items, what decides each, and signatures."""

@@ -31,7 +31,8 @@ ROOT = Path(__file__).parents[2]
 SCHEMAS = {kind.kind: object_schema(kind) for kind in OURS}
 _MUTATIONS = 600
 _VALUES: tuple[Any, ...] = (
-    None, None, True, 0, -1, 1.5, 10**7, "", "x", "1h", "soon", "a b", "0.5%", "$(A)", "https://a.b", [], {}, [{}], {"a": 1},
+    None, None, True, 0, -1, 1.5, 10**7, "", "x", "1h", "soon", "a b", "0.5%", "$(A)", "https://a.b", [], {}, [{}],
+    {"a": 1},
 )  # fmt: skip
 
 

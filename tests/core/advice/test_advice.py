@@ -472,7 +472,7 @@ def test_a_surface_within_its_budget_gets_none() -> None:
     ("usages", "why"),
     [
         (Usages(), "the operator has not read a gateway yet"),
-        (Usages(spend(row("chat", 10_000, CHAT), days=1)), "0.0 hours are recorded, and a whole day is needed"),
+        (Usages(spend(row("chat", 10_000, CHAT), days=1)), "0.0 s of calls are recorded, and a whole day is needed"),
         (Usages(spend(row("chat", 3, CHAT))), "21 calls in 6.5 days: 100 are needed"),
     ],
 )

@@ -12,7 +12,7 @@ from claude_operator.cli.failure import Failure
 from claude_operator.cli.view.paint import fields, visible
 from claude_operator.core.advice.advice import Advice, Found
 from claude_operator.core.advice.bills import MONTH
-from claude_operator.core.advice.case import Case
+from claude_operator.core.advice.case import LEAST_DAYS, Case
 from claude_operator.core.text import count
 from claude_operator.core.usage.figures import dollars
 
@@ -24,13 +24,15 @@ Facts = dict[str, Any]
 def advise_facts(namespace: str, name: str, case: Case, found: Found) -> Facts:
     """What the view shows, and what `--output json` prints."""
     measured, days = case.measured, case.days
+    whole_days = days >= LEAST_DAYS  # a few minutes say nothing of what a day costs
     return {
         "namespace": namespace,
         "name": name,
         "model": case.spec.request.model,
         "days": round(days, 2),
+        "span": case.span,
         "calls": measured.calls,
-        "costPerDayUSD": round(measured.usd / days, 6) if days else None,
+        "costPerDayUSD": round(measured.usd / days, 6) if whole_days else None,
         "advice": [_written(number, one) for number, one in enumerate(found.advice, 1)],
         "missing": list(found.missing),
     }
@@ -44,7 +46,7 @@ def advise_view(facts: Facts) -> RenderableType:
     head = f"{facts['namespace']}/{facts['name']}  {facts['model']}"
     lines: list[RenderableType] = [
         Text(head, style="bold"),
-        Text(f"{count(facts['calls'], 'call')} in {facts['days']:.1f} days{paid}"),
+        Text(f"{count(facts['calls'], 'call')} in {facts['span']}{paid}"),
     ]
     for one in facts["advice"]:
         lines += [Text(), Text(f"{one['number']}  {one['title']}", style="bold"), _body(one)]

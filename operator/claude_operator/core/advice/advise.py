@@ -36,9 +36,9 @@ def _lacking(case: Case) -> str:
     if case.usages.spend.began is None:
         return "the operator has not read a gateway yet"
     if case.days < LEAST_DAYS:
-        return f"{24.0 * case.days:.1f} hours are recorded, and a whole day is needed: ask again later"
+        return f"{case.span} of calls are recorded, and a whole day is needed: ask again later"
     if calls < LEAST_CALLS:
-        return f"{count(calls, 'call')} in {case.days:.1f} days: {LEAST_CALLS} are needed"
+        return f"{count(calls, 'call')} in {case.span}: {LEAST_CALLS} are needed"
     return ""
 
 

@@ -13,6 +13,7 @@ from claude_operator.api.evidence import OTHER
 from claude_operator.core.catalogue.cost import LIST_PRICES, Book, request_factor
 from claude_operator.core.catalogue.lifecycle import NO_MODELS, model_of
 from claude_operator.core.catalogue.table import Model
+from claude_operator.core.text import duration
 from claude_operator.core.usage.amounts import Amounts, Key, total
 from claude_operator.core.usage.ledger import day_of
 from claude_operator.core.usage.state import Usages
@@ -102,6 +103,11 @@ class Case:
         if began is None:
             return 0.0
         return max((self.now - max(began, self._first)).total_seconds() / _SECONDS, 0.0)
+
+    @property
+    def span(self) -> str:
+        """The same in words: below a day no number of days."""
+        return f"{self.days:.1f} days" if self.days >= LEAST_DAYS else duration(self.days * _SECONDS)
 
     @cached_property
     def rows(self) -> Mapping[Key, Amounts]:

@@ -124,11 +124,22 @@ async def test_the_judge_is_told_of_requests_that_kept_to_all_budgets_and_of_oth
     gateway.upstream.script = sse_answer(*stream_events("Hello"))
     for _ in range(3):
         await gateway.post(STREAMED, CHAT)
-    evidence = parse_evidence(await gateway.read("/-/evidence?units=1"))
+    evidence = parse_evidence(await gateway.read("/-/evidence?since=&units=1&budgets=1"))
     strata = [one for each in evidence.generations for one in each.strata]
     assert [one.counters.budget for one in strata] == [kept]
     units = [one for each in evidence.generations for one in each.units]
     assert sum((Counter(one.counters.budget) for one in units), Counter()) == kept  # each is a conversation
+
+
+async def test_an_operator_of_before_is_told_nothing_that_it_cannot_read(gateway: Gateway) -> None:
+    """It refuses a document with a field that it does not know of, and that document is its evidence of harm."""
+    gateway.serve(surfaces=["chat"], generation=2, budgets=[Limit("chat", WHOLE, 600.0)])
+    await gateway.post(headers=CHAT)
+    first = parse_evidence(await gateway.read("/-/evidence?since=&units=1&budgets=1&keep=1"))
+    since = f"{first.boot_id}.{first.reading}"
+    assert b'"budget":' in await gateway.read(f"/-/evidence?since={since}&units=1&budgets=1")
+    for older in ("", f"?since={since}", f"?since={since}&units=1&callers=1&grading=1&drill=1"):
+        assert b'"budget":' not in await gateway.read(f"/-/evidence{older}")
 
 
 async def test_counts_stay_while_the_config_changes(gateway: Gateway) -> None:

@@ -254,7 +254,7 @@ class Evidence(Wire, frozen=True, omit_defaults=True):
     `GET /-/evidence?since=<boot id>.<reading>` (or an empty `since`) asks for what stands after `bad_first` too, and
     `&keep=1` has the process remember this reading for a later `since`, the last 32 of them; `&callers=1` asks for what
     stands after `weights`; `&units=1` for `units` and `weights` of `generations`; `&grading=1` for `grader`; `&drill=1`
-    for `drill`; `&gzip=1` for the document in gzip, where it is worth it.
+    for `drill`; `&budgets=1` for `budget` of counters; `&gzip=1` for the document in gzip, where it is worth it.
     """
 
     boot_id: Text

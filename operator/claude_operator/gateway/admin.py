@@ -62,6 +62,7 @@ def make_admin(control: Control, metrics: Metrics, is_draining: Callable[[], boo
             units=request.query.get("units") == "1",
             grading=request.query.get("grading") == "1",
             drill=request.query.get("drill") == "1",
+            budgets=request.query.get("budgets") == "1",
         )
 
     def recent(_: web.Request) -> bytes:

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from claude_operator.api.evidence import Before, CallerShare, Evidence, GenerationEvidence, Serving
+from claude_operator.api.evidence import (
+    Before,
+    CallerShare,
+    Evidence,
+    GenerationEvidence,
+    Serving,
+    Stratum,
+    UnitStratum,
+)
 from claude_operator.api.gateway import GatewayConfig
 from claude_operator.gateway.attempts import FailedAttempts
 from claude_operator.gateway.callers import Callers
@@ -30,6 +39,7 @@ from claude_operator.gateway.verdicts import Verdicts
 __all__ = ["EvidenceStore"]
 
 KEPT_GENERATIONS = 4
+_AnyStratum = TypeVar("_AnyStratum", Stratum, UnitStratum)
 
 
 class EvidenceStore:
@@ -97,16 +107,18 @@ class EvidenceStore:
         units: bool = False,
         grading: bool = False,
         drill: bool = False,
+        budgets: bool = False,
     ) -> bytes:
         """The answer to `GET /-/evidence`. It has only the fields that the operator which asks can read."""
         self.units.count_hung(self.in_flight.overdue(self.hang_limits))
         generations = [generation.snapshot() for generation in self._generations.values()]
         generations = self.eras.evidence(generations) if units else generations
+        shown = generations if budgets else _without_budgets(generations)
         bad, bad_first = self.bad.snapshot(self.clock())
-        evidence = Evidence(self.boot_id, config_generation, uptime, generations, config_error, bad, bad_first)
+        evidence = Evidence(self.boot_id, config_generation, uptime, shown, config_error, bad, bad_first)
         if since is None:
             return msgspec.json.encode(evidence)
-        before = _readable(self._readings.find(since), units=units)
+        before = _readable(self._readings.find(since), units=units, budgets=budgets)
         reading = self._readings.keep(uptime, generations, bad_first + len(bad)) if keep else 0
         more = msgspec.structs.replace(
             evidence,
@@ -136,9 +148,21 @@ class EvidenceStore:
         return self.history.document(self.boot_id, self.clock())
 
 
-def _readable(before: Before | None, *, units: bool) -> Before | None:
-    """An earlier reading for who cannot read units, though it was kept for somebody who can."""
-    if before is None or units:
+def _readable(before: Before | None, *, units: bool, budgets: bool) -> Before | None:
+    """An earlier reading for who cannot read units or budgets, though it was kept for somebody who can."""
+    if before is None or (units and budgets):
         return before
-    generations = [GenerationEvidence(each.generation, each.strata) for each in before.generations]
-    return msgspec.structs.replace(before, generations=generations)
+    generations = before.generations
+    if not units:
+        generations = [GenerationEvidence(each.generation, each.strata) for each in generations]
+    return msgspec.structs.replace(before, generations=generations if budgets else _without_budgets(generations))
+
+
+def _without_budgets(generations: Sequence[GenerationEvidence]) -> list[GenerationEvidence]:
+    """The same for who cannot read what was counted of budgets."""
+    replace = msgspec.structs.replace
+
+    def plain(strata: Sequence[_AnyStratum]) -> list[_AnyStratum]:
+        return [replace(one, counters=replace(one.counters, budget={})) for one in strata]
+
+    return [replace(each, strata=plain(each.strata), units=plain(each.units)) for each in generations]

@@ -124,7 +124,7 @@ class Scraper:
         return [PodUsage(peer.name, usage) for peer, usage in zip(peers, found, strict=True) if usage is not None]
 
     async def _pod(self, peer: Peer, since: str, keep: bool, known: Sequence[PeerAddress]) -> PodReading:
-        query = {"since": since, "callers": "1", "units": "1", "grading": "1", "drill": "1"} | (
+        query = {"since": since, "callers": "1", "units": "1", "grading": "1", "drill": "1", "budgets": "1"} | (
             {"keep": "1"} if keep else {}
         )
         if peer.key:

@@ -128,7 +128,7 @@ def test_only_those_that_use_a_model_are_flagged(namespace: str, model: str) -> 
     for name in ("flagged", "fine"):
         apps.promoted(namespace, name)
     said = apps.told(namespace, "ModelCurrent", "False", "Deprecated", name="flagged")
-    assert said == f"{model} is Deprecated: retires {day(5)} (in 5 days)"
+    assert said == f"{model} is Deprecated: retires {day(5)} (in 5 days); used by subagent researcher"
     apps.told(namespace, "ModelCurrent", "True", "Active", name="fine")
     assert not [one for one in apps.events(namespace, "fine") if one["type"] == "Warning"]
     told = lambda: [one for one in apps.events(namespace, "flagged") if one["reason"] == "Deprecated"]  # noqa: E731

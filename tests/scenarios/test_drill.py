@@ -93,6 +93,16 @@ def test_it_leaves_no_trace_but_its_result() -> None:
     assert not [name for _, _, name in world.kube.objects if "drill" in name]
 
 
+def test_it_waits_for_a_configuration_that_is_being_written() -> None:
+    """As after a drill before it, or an edit at the same moment: that passes by itself."""
+    world = served()
+    world.edit(budgets=[{"surface": "chat", "metric": "duration", "max": "30s"}])
+    ask(world)
+    world.until(is_over)
+    assert drill_of(world).outcome == "Passed", world.transcript()
+    assert not notes(world, "AnnotationIgnored"), world.transcript()
+
+
 def test_ten_in_a_row_cost_fifty_requests_at_most() -> None:
     world = served()
     for number in range(1, 11):

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.drill import AbortedDrill, DrillMode, DrillStatus, RunningDrill
+from claude_operator.api.gateway import GatewayConfig
 from claude_operator.api.status import to_millisecond
 from claude_operator.core.judge import assessment
 from claude_operator.core.judge.evidence.context import Context
@@ -23,6 +24,7 @@ from claude_operator.core.reconcile.drilling import (
 )
 from claude_operator.core.reconcile.gateway_config import desired_config
 from claude_operator.core.reconcile.gateway_state import SOON, first_hold
+from claude_operator.core.reconcile.observation import Observation
 from claude_operator.core.reconcile.progress import active, drilling, soaking
 from claude_operator.core.reconcile.serving import failing
 from claude_operator.core.reconcile.spending import explain_throttled
@@ -252,7 +254,10 @@ def _asked(draft: Draft, value: str) -> Draft:
         )
     if found["revision"] != draft.status.stable_revision:
         return ignore(draft, DRILL, value, f"{draft.status.stable_revision or 'no revision'} serves")
-    if why := _prevents(draft):
+    why, passes = _prevents(draft)
+    if passes and obs.now - at < dt.timedelta(seconds=_PATIENCE):
+        return draft.requeue_in(SOON)
+    if why:
         return ignore(draft, DRILL, value, why)
     by = asked_by(draft, DRILL)
     draft = draft.handle(handled_entry(DRILL, value))
@@ -272,7 +277,7 @@ def _scheduled(draft: Draft) -> Draft:
     if known.slot is None or slot <= known.slot:
         return draft if known.slot else draft.set(drill=known.model_copy(update={"slot": slot}))
     late = obs.now - slot
-    why = _prevents(draft) if late <= _GRACE else "nobody looked at the time"
+    why = _prevents(draft)[0] if late <= _GRACE else "nobody looked at the time"
     if not why:
         return _open(draft, wanted.mode or "Rehearsal", "by schedule", slot=slot)
     if late <= _GRACE:
@@ -302,8 +307,21 @@ def _open(draft: Draft, mode: DrillMode, by: str, **fields: dt.datetime) -> Draf
     return draft.record_event(Reason.DRILL_STARTED, note)
 
 
-def _prevents(draft: Draft) -> str:
-    """Why no drill can begin now, empty where one can."""
+def _prevents(draft: Draft) -> tuple[str, bool]:
+    """Why no drill can begin now, empty where one can; and whether that passes by itself, in seconds."""
+    obs = draft.obs
+    if why := _occupied(draft):
+        return why, False
+    config = desired_config(obs, draft.status, accepted=True)
+    held = first_hold(obs, config) if config is not None else None
+    if config is None or held is not None:
+        why = held.message if held is not None else "gateways have no configuration yet"
+        return why, held is not None and held.holds == Reason.WAITING_FOR_GATEWAY
+    return _unfit(obs, config), False
+
+
+def _occupied(draft: Draft) -> str:
+    """What of the deployment itself stands in the way."""
     obs, rollout = draft.obs, active(draft.status)
     if draft.status.stable_revision is None:
         return "no revision serves yet"
@@ -319,10 +337,11 @@ def _prevents(draft: Draft) -> str:
         return obs.outdated
     if obs.spec.paused:
         return "spec.paused holds everything"
-    config = desired_config(obs, draft.status, accepted=True)
-    held = first_hold(obs, config) if config is not None else None
-    if config is None or held is not None:
-        return held.message if held is not None else "gateways have no configuration yet"
+    return ""
+
+
+def _unfit(obs: Observation, config: GatewayConfig) -> str:
+    """What of the gateways stands in the way, though they are settled."""
     if throttled := explain_throttled(obs, config.throttle):
         return throttled
     old = [pod.name for pod in obs.gateway.pods if pod.ready and (pod.drill is None or not pod.boot_id)]

@@ -163,3 +163,11 @@ def test_an_alias_never_hides_an_id() -> None:
     specs = [{"id": "claude-a", "state": "Legacy"}, {"id": "claude-b", "aliases": ["claude-a"], "state": "Active"}]
     for order in (specs, specs[::-1]):
         assert models_by_name(order)["claude-a"].stated == "Legacy"
+
+
+@pytest.mark.parametrize("above", ["x", [1], 5, {"input": {}, "output": 1}])
+def test_further_fields_of_any_shape_leave_the_other_models_readable(above: object) -> None:
+    extra = {"pricesUSDPerMTokAbove100kPromptTokens": above}
+    broken = {"id": "claude-x", "pricesUSDPerMTok": {"input": 1, "output": 2}, "extra": extra}
+    assert list(models_by_name([broken, {"id": "claude-y"}])) == ["claude-y"]
+    assert "spec cannot be read" in (model_status(broken, TODAY).message or "")

@@ -132,3 +132,8 @@ def test_json_windows_lines_and_no_document_at_all() -> None:
     assert read_documents("") == []
     assert read_documents("# nothing\n---\n") == []
     assert math.isfinite(document.value["spec"]["x"])
+
+
+def test_a_prefix_of_a_number_without_digits_is_a_text() -> None:
+    (document,) = read_documents("a: [0x_, 0b_, 0o_, 0x, -0x__]\nb: [0x_1F, 0b_10, 0o_17]\n")
+    assert document.value == {"a": ["0x_", "0b_", "0o_", "0x", "-0x__"], "b": [31, 2, 15]}

@@ -60,6 +60,29 @@ def test_a_text_with_any_character_changed_is_reported() -> None:
         assert all(1 <= one.place.line <= lines for one in report.findings), found
 
 
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"aliases": [{}]},
+        {"generation": {"x": 1}},
+        {"effortLevels": [1]},
+        {"maxOutputTokens": "many"},
+        {"cacheMinTokens": []},
+        {"cacheMinTokens": 0},
+        {"fastMode": 1},
+        {"platforms": [1]},
+        {"pricesUSDPerMTok": 1},
+        {"extra": {"pricesUSDPerMTokAbove100kPromptTokens": "x"}, "pricesUSDPerMTok": {"input": 1, "output": 2}},
+    ],
+)
+def test_a_model_of_any_shape_is_reported(spec: dict[str, Any]) -> None:
+    model = {"apiVersion": FULL["apiVersion"], "kind": "ClaudeModel", "metadata": {"name": "own"}}
+    system = [{"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}}]
+    user = deployment(model="own", system=system, speed="fast", output_config={"effort": "low"})
+    report = lint([Source("a.yaml", text_of({**model, "spec": {"id": "own", **spec}}, user))], TODAY)
+    assert all(one.message for one in report.findings)
+
+
 def test_an_object_with_any_value_changed_is_reported_and_compared() -> None:
     draw = random.Random(16)
     for _ in range(_OBJECTS):

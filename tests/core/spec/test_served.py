@@ -9,6 +9,7 @@ import pytest
 
 from claude_operator.api.conditions import Reason
 from claude_operator.api.deployment import DeploymentSpec
+from claude_operator.core.catalogue.checks import caching
 from claude_operator.core.spec.served import check_spec
 from claude_operator.core.spec.validate import problems, warning
 
@@ -132,3 +133,21 @@ def test_warnings_are_told_at_most_three_at_a_time() -> None:
 def test_what_the_lifecycle_decides_about_is_not_told_here(model: str) -> None:
     assert warning(spec({}, model), today=TODAY) is None
     assert problems(spec({}, model), today=TODAY) == []
+
+
+class _Counted:
+    """A pattern that finds nothing and counts how often it looked."""
+
+    looked = 0
+
+    def search(self, _: str) -> None:
+        self.looked += 1
+
+
+def test_a_long_prompt_that_subagents_share_is_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pattern = _Counted()
+    monkeypatch.setattr(caching, "_VOLATILE", ((pattern, 0, "nothing"),))
+    subagents = {f"s{number}": {"request": {"max_tokens": 100 + number}} for number in range(32)}
+    one = spec({}, promptFrom=[PROMPT | {"cache_control": MARK}], subagents=subagents)
+    check_spec(one, today=TODAY, prompts={("prompts", "house"): "A long prompt. " * 20_000})
+    assert pattern.looked == 1

@@ -53,7 +53,7 @@ def model_status(
     """`ClaudeModel.status` on a day; `overrides` are the models of all objects, among which may be a successor."""
     try:
         model = from_spec(spec)
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         return ModelObjectStatus(lifecycle=Lifecycle.UNKNOWN.value, message=f"spec cannot be read: {error}")
     known = {**overrides, model.id: model}
     now = lifecycle_of(model.id, today, known)
@@ -70,5 +70,5 @@ def model_status(
 def _read(spec: Mapping[str, Any]) -> Model | None:
     try:
         return from_spec(spec)
-    except (TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError):
         return None

@@ -20,7 +20,7 @@ def cache_faults(served: Served) -> Iterator[Fault]:
         return
     tail = served.parts[served.marks[-1] + 1 :]
     tokens = sum(part.tokens for part in tail)
-    if tokens >= served.minimum:
+    if tail and tokens >= served.minimum:
         last = tail[-1]
         yield Fault(
             "cache-tail",

@@ -12,7 +12,7 @@ from claude_operator.core.catalogue.table import Model
 from claude_operator.core.lint.documents import Document, read_documents
 from claude_operator.core.lint.finding import Fault, Finding, Path, path_text
 from claude_operator.core.lint.kinds import schema_of
-from claude_operator.core.lint.schema import without_nulls
+from claude_operator.core.lint.schema import schema_faults, without_nulls
 
 __all__ = ["Found", "Objects", "Source", "read_sources"]
 
@@ -120,8 +120,14 @@ class Objects:
 def read_sources(sources: Sequence[Source]) -> Objects:
     """The objects of files in their order."""
     found = tuple(one for source in sources for one in _objects(source))
-    specs = [one.spec for one in found if one.kind == "ClaudeModel"]
+    specs = [one.spec for one in found if one.kind == "ClaudeModel" and _has_its_types(one)]
     return Objects(found, models_by_name(specs))
+
+
+def _has_its_types(one: Found) -> bool:
+    """Whether each of its values has the type of its field; of others it is said, and nothing is read from them."""
+    schema = schema_of(one.kind)
+    return schema is not None and all(fault.check != "schema-type" for fault in schema_faults(schema, one.value))
 
 
 def _distance(one: Found, near: Found) -> tuple[bool, bool, bool]:

@@ -31,7 +31,7 @@ _VOLATILE = tuple(  # each begins with a letter that is looked for first: prompt
     )
 )
 """What changes: a pattern, how many characters before it belong to it, and what it is."""
-_LONG = 100_000  # characters of a text that is not remembered
+_LONG = 100_000  # characters of a text of which only a few are remembered
 
 
 def shape(asked: Asked) -> Iterator[Fault]:
@@ -132,7 +132,7 @@ def volatile(asked: Asked) -> Iterator[Fault]:
 
 def _changing(text: str) -> str | None:
     """What of a text changes between releases or calls; subagents mostly have that of the request."""
-    return _remembered(text) if len(text) <= _LONG else _find_changing(text)
+    return _remembered(text) if len(text) <= _LONG else _remembered_long(text)
 
 
 def _find_changing(text: str) -> str | None:
@@ -143,6 +143,7 @@ def _find_changing(text: str) -> str | None:
 
 
 _remembered = lru_cache(maxsize=32)(_find_changing)
+_remembered_long = lru_cache(maxsize=2)(_find_changing)
 
 
 def too_short(asked: Asked) -> Iterator[Fault]:

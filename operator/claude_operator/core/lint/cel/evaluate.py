@@ -68,7 +68,7 @@ def _value(node: Node, names: Names) -> Any:
         case "not":
             return not _truth(parts[0], names)
         case "minus":
-            return -_value(parts[0], names)
+            return _operate("-", 0, _value(parts[0], names))
         case "and" | "or":
             return _both(kind == "or", parts[0], parts[1], names)
         case "call":
@@ -128,7 +128,7 @@ def _call(name: str, target: Node | None, arguments: tuple[Node, ...], names: Na
     given = [] if target is None else [_value(target, names)]
     try:
         return function(*given, *(_value(one, names) for one in arguments))
-    except (TypeError, ValueError, AttributeError, OverflowError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         raise CelError(f"{name}(): {error}") from None
 
 
@@ -144,6 +144,8 @@ def _has(node: Node, names: Names) -> bool:
 
 def _macro(name: str, many: Any, variable: str, bodies: tuple[Node, ...], names: Names) -> Any:
     """Over the entries of a list, or the keys of a map."""
+    if not isinstance(many, list | Mapping):
+        raise CelError(f"{name}() takes a list or a map")
     body = bodies[-1]
     scopes = [{**names, variable: one} for one in many]
     if name == "map":

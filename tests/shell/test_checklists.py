@@ -97,6 +97,21 @@ async def test_while_the_api_server_fails_what_was_read_stays() -> None:
     assert sight.fault
 
 
+async def test_a_403_takes_no_checklist_of_the_cluster_away() -> None:
+    kube = FakeKube()
+    refusing = Refusing(kube)
+    kube.put(rules("prod", mode="Enforce"))
+    book = Checklists(kube)  # type: ignore[arg-type]
+    await book.look()
+    refusing.kinds = {"ClaudeChecklist": 403}
+    await book.look()
+    assert [one.mode for one in book.sight("demo").rules] == ["Enforce"]
+    assert "claudechecklists cannot be read" in book.sight("demo").fault
+    refusing.kinds = {"ClaudeChecklist": 404}
+    await book.look()
+    assert book.sight("demo").rules == (), "their definition was deleted"
+
+
 async def test_in_some_namespaces_no_checklist_of_the_cluster_is_asked_for() -> None:
     kube = FakeKube()
     kube.put(signature("a"))

@@ -123,7 +123,15 @@ async def test_in_some_namespaces_no_checklist_of_the_cluster_is_asked_for() -> 
 
 
 @pytest.mark.parametrize(
-    "spec", [{"expiresAt": "soon"}, {"expiresAt": "2027-01-01T00:00:00"}, {"decision": "Maybe"}, {"signedBy": ""}]
+    "spec",
+    [
+        {"expiresAt": "soon"},
+        {"expiresAt": "2027-01-01T00:00:00"},
+        {"expiresAt": "0001-01-01T00:00:00+14:00"},
+        {"expiresAt": "9999-12-31T23:59:59-14:00"},
+        {"decision": "Maybe"},
+        {"signedBy": ""},
+    ],
 )
 async def test_a_signature_that_cannot_be_read_does_not_count(spec: Object) -> None:
     kube = FakeKube()

@@ -97,6 +97,21 @@ async def test_while_the_api_server_fails_what_was_read_stays() -> None:
     assert sight.fault
 
 
+async def test_a_403_takes_no_checklist_of_the_cluster_away() -> None:
+    kube = FakeKube()
+    refusing = Refusing(kube)
+    kube.put(rules("prod", mode="Enforce"))
+    book = Checklists(kube)  # type: ignore[arg-type]
+    await book.look()
+    refusing.kinds = {"ClaudeChecklist": 403}
+    await book.look()
+    assert [one.mode for one in book.sight("demo").rules] == ["Enforce"]
+    assert "claudechecklists cannot be read" in book.sight("demo").fault
+    refusing.kinds = {"ClaudeChecklist": 404}
+    await book.look()
+    assert book.sight("demo").rules == (), "their definition was deleted"
+
+
 async def test_in_some_namespaces_no_checklist_of_the_cluster_is_asked_for() -> None:
     kube = FakeKube()
     kube.put(signature("a"))
@@ -108,7 +123,15 @@ async def test_in_some_namespaces_no_checklist_of_the_cluster_is_asked_for() -> 
 
 
 @pytest.mark.parametrize(
-    "spec", [{"expiresAt": "soon"}, {"expiresAt": "2027-01-01T00:00:00"}, {"decision": "Maybe"}, {"signedBy": ""}]
+    "spec",
+    [
+        {"expiresAt": "soon"},
+        {"expiresAt": "2027-01-01T00:00:00"},
+        {"expiresAt": "0001-01-01T00:00:00+14:00"},
+        {"expiresAt": "9999-12-31T23:59:59-14:00"},
+        {"decision": "Maybe"},
+        {"signedBy": ""},
+    ],
 )
 async def test_a_signature_that_cannot_be_read_does_not_count(spec: Object) -> None:
     kube = FakeKube()

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 LOOK = 5.0
 """Seconds between two looks at them."""
 _FIRST = 1.0  # the same while they could not be read yet
+_NONE = (403, 404)  # answers that mean that there are none
 
 
 class Checklists:
@@ -70,10 +71,13 @@ class Checklists:
         )
 
     async def look(self) -> None:
-        """Read both once. What cannot be read stays as it was; a right or a definition that is missing means none."""
+        """Read both once. What cannot be read stays as it was; a right or a definition that is missing means none.
+
+        Yet ClaudeChecklists that have been read hold on without the right: nothing is let through because of a 403.
+        """
         before = (self.known, dict(self._signatures or {}), self._rules, dict(self._faults))
         if not self._namespaces:
-            stored = await self._list(CLAUDE_CHECKLISTS, (None,))
+            stored = await self._list(CLAUDE_CHECKLISTS, (None,), none=(404,) if self._rules else _NONE)
             if stored is not None:
                 self._rules, unread = read_rules(stored)
                 self._faults["rules"] = unread
@@ -89,7 +93,9 @@ class Checklists:
         names = before[1].keys() | after[1].keys()
         self.wake({name for name in names if before[1].get(name) != after[1].get(name)})
 
-    async def _list(self, resource: Resource, where: Sequence[str | None]) -> list[Object] | None:
+    async def _list(
+        self, resource: Resource, where: Sequence[str | None], none: Sequence[int] = _NONE
+    ) -> list[Object] | None:
         """All of a kind, without those that this operator may not read. None where nobody knows."""
         found: list[Object] = []
         faults: list[str] = []
@@ -99,7 +105,7 @@ class Checklists:
                 found += await self._kube.list(resource, namespace)
             except KubeError as error:
                 faults.append(f"{resource.plural} cannot be read: {error}".partition("\n")[0])
-                known = known and error.status in (403, 404)
+                known = known and error.status in none
         fault = "; ".join(dict.fromkeys(faults))
         if fault and self._faults.get(resource.plural) != fault:
             _log.warning("the checklist is incomplete", extra=fields(error=fault))

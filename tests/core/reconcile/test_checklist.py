@@ -221,6 +221,25 @@ def test_while_the_mode_is_not_known_the_first_weight_waits() -> None:
     assert decided(serving(), spec(), checklist=unread).status.stable_revision == STABLE
 
 
+def test_a_new_leader_changes_nothing_before_it_has_read_signatures() -> None:
+    signed = (*ALL_SIGNED, signature("rollback", decision="NotApplicable"))
+    status = serving(stable_revision=CANARY, rollout=Rollout(revision=CANARY, outcome="Promoted"))
+    passed = decided(status, checklist=Sight(signatures=signed))
+    assert said(passed).status == "True"
+    first = decided(passed.status, checklist=Sight(known=False))
+    assert first.status.checklist == passed.status.checklist
+    assert (said(first), events(first)) == (said(passed), [])
+    broken = decided(passed.status, checklist=Sight(known=False, fault="signatures cannot be listed: timeout"))
+    assert said(broken).status != "True", "what cannot be read does not stay passed"
+
+
+def test_a_new_leader_lets_nothing_in_before_it_has_read_signatures() -> None:
+    passed = decided(waiting())
+    held = decided(waiting(checklist=passed.status.checklist), checklist=Sight(known=False))
+    assert held.status.step is None
+    assert (said(held, Type.PROMOTED).reason, events(held)) == (Reason.CHECKLIST_UNKNOWN, [])
+
+
 def test_a_signature_that_ends_is_told_when_it_ends() -> None:
     soon = tuple(replace(one, expires_at=NOW + dt.timedelta(seconds=30)) for one in ALL_SIGNED)
     status = serving(stable_revision=CANARY, rollout=Rollout(revision=CANARY, outcome="Promoted"), drill=DRILLED)

@@ -28,6 +28,10 @@ def read_signature(stored: Object) -> Signature | None:
         return None
     if created.tzinfo is None or spec.expires_at.tzinfo is None:
         return None
+    try:
+        expires = spec.expires_at.astimezone(dt.UTC)
+    except OverflowError:  # the year 1 or 9999, and in UTC another
+        return None
     return Signature(
         name=str(metadata.get("name")),
         deployment=spec.deployment,
@@ -37,7 +41,7 @@ def read_signature(stored: Object) -> Signature | None:
         decision=spec.decision,
         reason=spec.reason,
         signed_by=spec.signed_by,
-        expires_at=spec.expires_at,
+        expires_at=expires,
         created_at=created,
     )
 

@@ -84,7 +84,9 @@ def report_checklist(draft: Draft) -> ChecklistStatus | None:
     mode = mode_of(draft)
     if mode is None:
         return draft.obs.status.checklist
-    case = case_of(draft)
+    before, case = draft.obs.status.checklist, case_of(draft)
+    if not _is_read(draft) and before is not None and (before.mode, before.revision) == (mode, subject(draft)):
+        return before  # a new leader reads signatures in its first second
     if mode == "Off" or case is None:
         return ChecklistStatus(mode=mode, revision=subject(draft))
     found = evaluate(case)
@@ -121,7 +123,7 @@ def hold_open(draft: Draft) -> Draft:
     """
     rollout, report = active(draft.status), report_checklist(draft)
     mode = mode_of(draft)
-    if mode is None:
+    if mode is None or (mode == "Enforce" and not _is_read(draft)):
         return draft.hold_for(Reason.CHECKLIST_UNKNOWN, f"the first weight waits: {_unread(draft)}").requeue_in(1.0)
     if rollout is None or report is None or mode == "Off" or not report.open:
         return draft
@@ -145,6 +147,11 @@ def checklist_due(status: ChecklistStatus | None, draft: Draft) -> float | None:
     return max(min(left), 0.0) + 1.0 if left else None
 
 
+def _is_read(draft: Draft) -> bool:
+    """Whether signatures have been read, or why they cannot be is known."""
+    return draft.obs.checklist.known or bool(draft.obs.checklist.fault)
+
+
 def _told(draft: Draft, notice: Notice, note: str) -> Draft:
     return draft.handle(notice).record_event(Reason.CHECKLIST_OPEN, cut(note), warning=True)
 
@@ -157,7 +164,9 @@ def _is_written(draft: Draft) -> bool:
 
 
 def _unread(draft: Draft) -> str:
-    return draft.obs.checklist.fault or "ClaudeChecklists, which say whether the checklist holds it, are not read yet"
+    return (
+        draft.obs.checklist.fault or "ClaudeChecklists and signatures, which say whether it may go on, are not read yet"
+    )
 
 
 def _explain(draft: Draft, found: Sequence[ChecklistItem], of: int) -> str:

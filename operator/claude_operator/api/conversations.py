@@ -42,7 +42,7 @@ class KnownConversation(Wire, frozen=True, array_like=True):
     counted: Count = 0
     """What was counted of it: bit 6·p + q is for the q-th counter of `UnitCounters` without `first_bad` (entries, ttft,
     duration, cost, output_tokens, time_per_output_token) in the p-th period (opening, early, late), and 18 bits higher
-    after it moved."""
+    after it moved; bit 36 + p is for its `budget` in the p-th period."""
     step: Count = 0
     """How often it changed arm or was well again after failures. The higher one holds for `revision` and `failed`."""
     failed: Annotated[list[Text], msgspec.Meta(max_length=16)] = []

@@ -131,7 +131,8 @@ def with_notes(drill: RunningDrill, pods: Sequence[GatewayPod], now: dt.datetime
         if note.failed and boot in drill.allowed:
             hurt[boot] = max(hurt.get(boot, 0), min(note.failed, drill.allowed[boot]))
         if note.first is not None:
-            at = now - dt.timedelta(seconds=note.first)
+            # None failed before the drill began, whatever a gateway says.
+            at = now - dt.timedelta(seconds=min(note.first, max((now - drill.started_at).total_seconds(), 0.0)))
             first = at if first is None or at < first else first
     exhausted = drill.exhausted_at
     if exhausted is None and sum(hurt.values()) >= sum(drill.allowed.values()):

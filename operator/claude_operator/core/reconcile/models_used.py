@@ -95,16 +95,28 @@ def kept_models(obs: Observation) -> list[str]:
     return sorted(found)
 
 
-def explain_retired(obs: Observation, revision: str) -> str:
-    """Why a revision may not come back: `its model <id> is Retired`; empty where nothing says that it is."""
+def explain_retired(obs: Observation, revision: str, *, beside: str = "") -> str:
+    """Why a revision may not come back: `its model <id> is Retired`; empty where nothing says that it is.
+
+    A subagent's model that `beside`, which serves in its place, asks as well is no reason: nothing is lost by it.
+    """
+    main = _asked_by(obs, revision)[:1]
+    shared = [one for one in _asked_by(obs, beside) if one not in main]
+    gone = [
+        one
+        for one in _asked_by(obs, revision)
+        if one not in shared and model_state(obs, one).lifecycle == Lifecycle.RETIRED
+    ]
+    return f"its model {gone[0]} is Retired" if gone else ""
+
+
+def _asked_by(obs: Observation, revision: str) -> list[str]:
+    """The models of a revision, or of its arm where the object is gone."""
     spec = (obs.revisions.get(revision) or {}).get("spec")
     if spec is not None:
-        models = models_in_use(spec.get("request") or {}, spec.get("subagents"))
-    else:
-        arm = next((one for one in obs.config.arms if one.revision == revision), None) if obs.config else None
-        models = [str(arm.request["model"])] if arm is not None and arm.request.get("model") else []
-    gone = [one for one in models if model_state(obs, one).lifecycle == Lifecycle.RETIRED]
-    return f"its model {gone[0]} is Retired" if gone else ""
+        return models_in_use(spec.get("request") or {}, spec.get("subagents"))
+    arm = next((one for one in obs.config.arms if one.revision == revision), None) if obs.config else None
+    return [str(arm.request["model"])] if arm is not None and arm.request.get("model") else []
 
 
 def _uses(obs: Observation, status: DeploymentStatus) -> Iterator[tuple[str, str]]:

@@ -291,6 +291,7 @@ def test_nothing_is_better_than_what_is_gone() -> None:
     assert soak.roll_back(soak.watch(over)).status.soak is None
 
 
+BOTH = {STABLE: OLD, CANARY: NEW}
 GONE = {"claude-opus-5-5": Model("claude-opus-5-5", stated="Retired")}
 
 
@@ -301,6 +302,16 @@ def test_a_revision_whose_model_is_retired_does_not_come_back() -> None:
     says = f"{CANARY} keeps serving, since {STABLE} cannot come back: its model claude-opus-5-5 is Retired. errors 31"
     assert [one.note[: len(says)] for one in stays.events] == [says]
     assert told(soak.roll_back(drafted(stays.status, models=GONE))) == []
+
+
+def test_a_retired_model_that_both_revisions_ask_does_not_keep_a_harmful_one() -> None:
+    gone = {"claude-old": Model("claude-old", stated="Retired")}
+    asks = {"search": {"request": {"model": "claude-old"}}}
+    both = {name: {**one, "spec": {**one["spec"], "subagents": asks}} for name, one in BOTH.items()}
+    back = soak.roll_back(soak.watch(drafted(soaking(HARM), revisions=both, models=gone)))
+    assert (back.status.stable_revision, back.backward) == (STABLE, True)
+    asked = drafted(soaking(), revisions=both, models=gone, annotations={"abort": f"{CANARY}/1"})
+    assert soak.abort(asked).status.stable_revision == STABLE
 
 
 def test_a_person_does_not_take_it_back_to_a_retired_model() -> None:

@@ -78,7 +78,7 @@ def _unfit(draft: Draft, soak: SoakStatus) -> str:
     """Why the former revision cannot come back, empty where it can."""
     if soak.previous not in draft.obs.revisions:
         return "it no longer exists"
-    return explain_retired(draft.obs, soak.previous)
+    return explain_retired(draft.obs, soak.previous, beside=soak.revision)
 
 
 def _harm(soak: SoakStatus) -> Judgement | None:

